@@ -1,0 +1,15 @@
+# The same content as "make image", which needs no Docker.
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+ARG TARGETARCH
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -buildvcs=auto -ldflags '-s -w -buildid=' -o /bin-out/ \
+    ./cmd/fairlead ./cmd/fairlead-agent ./cmd/fairlead-cni ./cmd/fairlead-controller
+
+FROM scratch
+COPY --from=build /bin-out/ /bin/
+ENV PATH=/bin
+ENTRYPOINT ["/bin/fairlead"]
+LABEL org.opencontainers.image.title=fairlead org.opencontainers.image.licenses=Apache-2.0

@@ -1,0 +1,73 @@
+# One verb for each need; `make help` tells them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PROGRAMS := fairlead-controller fairlead-agent fairlead-cni fairlead
+# A tree that git refuses to read (another owner's, no repository) still builds.
+BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
+VERSION  := $(shell sed -n 's/^version: //p' charts/fairlead/Chart.yaml)
+GOLINT   := go tool -modfile=hack/tools/go.mod golangci-lint
+HELM     := go tool -modfile=hack/helm/go.mod helm
+
+GENERATED := api config/crd charts/fairlead/files docs/api.md docs/configuration.md
+
+# The lab's tests run one package at a time, after all others: on a small machine
+# the timers of real routers must not wait for another test's work.
+LAB := ^fairlead.dev/hack/lab(/|$$)
+# More arguments of go test, such as TESTARGS='-run TestRestart -v'.
+TESTARGS ?=
+
+.PHONY: help demo test test-units test-lab setup lint generate check-generated bench image chart build clean
+
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+
+demo: build ## A data centre on this machine: pods of two racks talk (root; KEEP=1 leaves it up)
+	hack/setup.sh >/dev/null
+	go build -o bin/lab ./hack/lab/cmd/lab
+	bin/lab demo
+
+test: setup check-generated test-units test-lab ## Every layer of tests, the lab last (root)
+
+test-units: ## Layers L0 to L3
+	go test -race -p 2 -timeout 30m $(TESTARGS) $$(go list ./... | grep -Ev '$(LAB)')
+	cd hack/image && go test -timeout 10m $(TESTARGS) ./...
+
+test-lab: build ## Layer L4: real agents, real routers, real packets (root)
+	go test -race -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
+
+setup: # Packages, and the Kubernetes control plane that tests and demo run
+	hack/setup.sh >/dev/null
+
+lint: ## gofumpt, golangci-lint, and the rules of who may import whom
+	$(GOLINT) run ./...
+	go mod tidy -diff
+
+generate: ## Deepcopy, CRDs, the chart's copies, the tables of the docs
+	hack/generate.sh
+	rm -f charts/fairlead/files/*/*.yaml
+	cp config/crd/*.yaml charts/fairlead/files/crd/
+	cp config/rbac/*.yaml charts/fairlead/files/rbac/
+	go run ./hack/apidoc > docs/api.md
+	go test ./config -run TestDocumentation -update
+
+check-generated: generate
+	git diff --exit-code -- $(GENERATED)
+
+bench: build ## Measure ourselves and the reference beside us: AREA=cni JSON=file
+	go run ./hack/bench -area "$(AREA)" -json "$(JSON)"
+
+image: ## dist/: an OCI image archive for amd64 and arm64, without Docker
+	cd hack/image && go run . -o ../../dist/fairlead-$(VERSION).tar -tag $(VERSION)
+
+chart: ## dist/: the Helm chart, linted and rendered first
+	$(HELM) lint --strict charts/fairlead
+	$(HELM) template fairlead charts/fairlead --kube-version 1.32.0 >/dev/null
+	mkdir -p dist && $(HELM) package charts/fairlead --destination dist
+
+build: ## bin/: the four programs
+	CGO_ENABLED=0 go build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+clean: ## Remove what was built here
+	rm -rf bin dist

@@ -1,0 +1,132 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// PoolState says what a pool may still do.
+// +kubebuilder:validation:Enum=Active;Draining;Disabled
+type PoolState string
+
+const (
+	// PoolActive leases blocks to every node that it selects.
+	PoolActive PoolState = "Active"
+	// PoolDraining leases nothing and takes its blocks back as their pods end.
+	PoolDraining PoolState = "Draining"
+	// PoolDisabled leases nothing; what is leased stays leased and in use.
+	PoolDisabled PoolState = "Disabled"
+)
+
+// Condition types and reasons of an IPPool.
+const (
+	// ConditionReady is True when the pool holds its range in the AddressPlan.
+	ConditionReady = "Ready"
+	// ConditionOverlap is True when another pool or the plan holds part of the range.
+	ConditionOverlap = "Overlap"
+	// ConditionExhausted is True when a node waits for a block that the pool no longer has.
+	ConditionExhausted = "Exhausted"
+)
+
+// Prefix lengths of a pool's blocks where it names none.
+const (
+	// DefaultBlockSize4 makes blocks of 64 addresses.
+	DefaultBlockSize4 = 26
+	// DefaultBlockSize6 makes blocks of 64 addresses.
+	DefaultBlockSize6 = 122
+)
+
+// IPPoolSpec describes a range of pod addresses and who may lease from it.
+// +kubebuilder:validation:XValidation:rule="has(self.blockSize) == has(oldSelf.blockSize)",fieldPath=".blockSize",message="is immutable, also where it was left to its default: create another pool and set this one to Draining"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || !has(self.blockSize) || (cidr(self.cidr).ip().family() == 4 ? self.blockSize >= 20 && self.blockSize <= 32 : self.blockSize >= 112)",fieldPath=".blockSize",messageExpression="cidr(self.cidr).ip().family() == 4 ? 'must be 20 to 32 for the IPv4 cidr ' + self.cidr : 'must be 112 to 128 for the IPv6 cidr ' + self.cidr"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || (has(self.blockSize) ? self.blockSize : cidr(self.cidr).ip().family() == 4 ? 26 : 122) >= cidr(self.cidr).prefixLength()",fieldPath=".blockSize",messageExpression="(has(self.blockSize) ? 'a block' : 'the default block (26 for IPv4, 122 for IPv6)') + ' must not be larger than the pool: must be at least the prefix length of cidr ' + self.cidr"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || !has(self.reserved) || self.reserved.all(r, !isCIDR(r) || cidr(self.cidr).containsCIDR(r))",fieldPath=".reserved",messageExpression="'must lie inside cidr ' + self.cidr"
+type IPPoolSpec struct {
+	// cidr is the range that blocks are carved from, in canonical form
+	// (10.244.0.0/16, fd00:10:244::/64). Immutable.
+	// +kubebuilder:validation:MinLength=4
+	// +kubebuilder:validation:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked() && string(cidr(self)) == self",message="must be a network in canonical form, such as 10.244.0.0/16 or fd00:10:244::/64"
+	// +kubebuilder:validation:XValidation:rule="!isCIDR(self) || cidr(self).ip().isGlobalUnicast() && !self.startsWith(':')",message="must be a range of unicast addresses, not unspecified, loopback, link-local or multicast"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create another pool and set this one to Draining"
+	CIDR string `json:"cidr"`
+
+	// blockSize is the prefix length of one block, the unit that is leased to
+	// a node: 20 to 32 for IPv4 (default 26, 64 addresses), 112 to 128 for IPv6
+	// (default 122). Not larger than the pool. Immutable.
+	// +optional
+	// +kubebuilder:validation:Minimum=20
+	// +kubebuilder:validation:Maximum=128
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create another pool and set this one to Draining"
+	BlockSize *int32 `json:"blockSize,omitempty"`
+
+	// nodeSelector names the nodes that lease from this pool. Default: all.
+	// A node that no longer matches keeps its block.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || size(self.matchLabels) <= 32) && (!has(self.matchExpressions) || size(self.matchExpressions) <= 32)",message="must have at most 32 matchLabels and 32 matchExpressions"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions must have an operator In or NotIn with values, or Exists or DoesNotExist without"
+	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
+
+	// reserved lists ranges inside cidr that no pod gets. A pod that already
+	// has such an address keeps it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked() && string(cidr(self)) == self",message="must be a network in canonical form, such as 10.244.0.0/28 or, for one address, 10.244.0.1/32"
+	Reserved []string `json:"reserved,omitempty"`
+
+	// advertise announces the pool's blocks over BGP. Default true. Turning it
+	// off withdraws them and so cuts their pods off from other nodes.
+	// +optional
+	// +kubebuilder:default=true
+	Advertise *bool `json:"advertise,omitempty"`
+
+	// state is Active (default), Draining or Disabled.
+	// +optional
+	// +kubebuilder:default=Active
+	State PoolState `json:"state,omitempty"`
+}
+
+// IPPoolStatus is what the controller found.
+type IPPoolStatus struct {
+	// blockCapacity is how many blocks the range holds.
+	// +optional
+	BlockCapacity int64 `json:"blockCapacity"`
+	// blocksLeased counts the pool's IPBlocks, whatever their state.
+	// +optional
+	BlocksLeased int64 `json:"blocksLeased"`
+	// addressesUsed counts addresses in use, as the nodes report them.
+	// +optional
+	AddressesUsed int64 `json:"addressesUsed"`
+	// conditions are Ready, Overlap and Exhausted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// IPPool is a range of pod addresses, carved into blocks.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=ipp
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters"
+// +kubebuilder:printcolumn:name="CIDR",type=string,JSONPath=`.spec.cidr`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.spec.state`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Leased",type=integer,JSONPath=`.status.blocksLeased`
+// +kubebuilder:printcolumn:name="Blocks",type=integer,JSONPath=`.status.blockCapacity`
+// +kubebuilder:printcolumn:name="Used",type=integer,JSONPath=`.status.addressesUsed`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type IPPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	Spec              IPPoolSpec   `json:"spec"`
+	Status            IPPoolStatus `json:"status,omitempty"`
+}
+
+// IPPoolList is a list of IPPools.
+// +kubebuilder:object:root=true
+type IPPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []IPPool `json:"items"`
+}

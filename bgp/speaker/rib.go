@@ -1,0 +1,145 @@
+package speaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	api "github.com/osrg/gobgp/v3/api"
+
+	"fairlead.dev/bgp"
+)
+
+// Routes are the learned routes of the Loc-RIB of both families, sorted by
+// prefix: all that was accepted and is best, none of our own. While the engine
+// does not run the error is bgp.ErrNotStarted.
+func (s *Speaker) Routes() ([]bgp.Route, error) {
+	ctx := context.Background()
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if s.engine == nil {
+		return nil, bgp.ErrNotStarted
+	}
+	return s.engine.routes(ctx)
+}
+
+func (e *engine) routes(ctx context.Context) ([]bgp.Route, error) {
+	neighbours := e.neighbours()
+	var out []bgp.Route
+	var bad []error
+	err := e.eachDestination(ctx, func(d *api.Destination) {
+		r, ok, err := readRoute(d, neighbours, e.have.Global.ASN)
+		if err != nil {
+			bad = append(bad, fmt.Errorf("read route %s: %w", d.Prefix, err))
+		}
+		if ok {
+			out = append(out, r)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(a, b bgp.Route) int { return bgp.ComparePrefix(a.Prefix, b.Prefix) })
+	return out, errors.Join(bad...)
+}
+
+// eachDestination visits the Loc-RIB. Attributes come as on the wire: to turn
+// them into protobuf and back costs several times as much.
+func (e *engine) eachDestination(ctx context.Context, visit func(*api.Destination)) error {
+	for _, a := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		f := family(a)
+		err := e.server.ListPath(ctx, &api.ListPathRequest{
+			TableType: api.TableType_GLOBAL, Family: f, EnableOnlyBinary: true,
+		}, visit)
+		if err != nil {
+			return fmt.Errorf("list the Loc-RIB of %s: %w", f.Afi, err)
+		}
+	}
+	return nil
+}
+
+// stalePathTime is how long after its return a peer's old paths may wait for its
+// end-of-RIB. The engine waits forever for one that never sends it, which RFC
+// 4724 section 4.2 leaves open where it does not forbid it.
+const stalePathTime = 2 * time.Minute
+
+// neighbour is where a path comes from.
+type neighbour struct {
+	bgp.Peer
+	// back says that the peer's stale paths are void.
+	back bool
+}
+
+// neighbours are the peers by address as a path names it: without the link.
+func (e *engine) neighbours() map[string]neighbour {
+	out := make(map[string]neighbour, len(e.have.Peers))
+	for _, p := range e.have.Peers {
+		known := e.journal.entry(p.Address)
+		back := known.up && time.Since(known.since) > stalePathTime
+		out[p.Address.WithZone("").String()] = neighbour{p, back}
+	}
+	return out
+}
+
+// readRoute turns the paths of a prefix, best first, into a route. It is not
+// ok if there is nothing learned, or a path of our own, which always wins.
+func readRoute(d *api.Destination, neighbours map[string]neighbour, asn uint32) (bgp.Route, bool, error) {
+	prefix, err := netip.ParsePrefix(d.Prefix)
+	if err != nil {
+		return bgp.Route{}, false, err
+	}
+	var paths []path
+	var bad []error
+	for _, in := range d.Paths {
+		from, known := neighbours[in.NeighborIp]
+		if !known {
+			if isOwn(in) {
+				return bgp.Route{}, false, nil
+			}
+			continue // of a peer that is being removed
+		}
+		if in.Stale && from.back {
+			continue
+		}
+		p, err := readPath(in, from.Peer, asn)
+		if err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		paths = append(paths, p)
+	}
+	if len(paths) == 0 {
+		return bgp.Route{}, false, errors.Join(bad...)
+	}
+	return merge(prefix, paths), true, errors.Join(bad...)
+}
+
+// isOwn says that a path was originated here.
+func isOwn(p *api.Path) bool {
+	_, err := netip.ParseAddr(p.NeighborIp)
+	return err != nil
+}
+
+// merge takes the paths that are as good as the best one. Those of restarting
+// peers yield to equal ones of others.
+func merge(prefix netip.Prefix, paths []path) bgp.Route {
+	best := paths[0].rank
+	equal := slices.DeleteFunc(paths, func(p path) bool { return p.rank != best })
+	stale := !slices.ContainsFunc(equal, func(p path) bool { return !p.stale })
+	r := bgp.Route{Prefix: prefix, Stale: stale}
+	for _, p := range equal {
+		if p.stale == stale {
+			r.NextHops = append(r.NextHops, p.nextHop)
+			r.Peers = append(r.Peers, p.from)
+		}
+	}
+	slices.SortFunc(r.NextHops, netip.Addr.Compare)
+	r.NextHops = slices.Compact(r.NextHops)
+	slices.SortFunc(r.Peers, netip.Addr.Compare)
+	return r
+}

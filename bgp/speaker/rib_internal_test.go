@@ -1,0 +1,148 @@
+package speaker
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	api "github.com/osrg/gobgp/v3/api"
+	packet "github.com/osrg/gobgp/v3/pkg/packet/bgp"
+
+	"fairlead.dev/bgp"
+)
+
+const testASN = 65101
+
+var (
+	left, right = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	inner       = netip.MustParseAddr("192.0.2.3")
+	again       = netip.MustParseAddr("192.0.2.4")
+	tors        = map[string]neighbour{
+		left.String():  {Peer: bgp.Peer{Address: left, ASN: 65001}},
+		right.String(): {Peer: bgp.Peer{Address: right, ASN: 65002}},
+		inner.String(): {Peer: bgp.Peer{Address: inner, ASN: testASN}},
+		again.String(): {Peer: bgp.Peer{Address: again, ASN: 65003}, back: true},
+	}
+	values = cmp.Options{
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	}
+)
+
+// learnedPath is a path as the engine lists it. Without attributes it has an
+// AS path of one.
+func learnedPath(t *testing.T, from netip.Addr, stale bool, attributes ...packet.PathAttributeInterface) *api.Path {
+	t.Helper()
+	as := []packet.AsPathParamInterface{packet.NewAs4PathParam(packet.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{tors[from.String()].ASN})}
+	all := append([]packet.PathAttributeInterface{
+		packet.NewPathAttributeOrigin(0), packet.NewPathAttributeNextHop(from.String()),
+	}, attributes...)
+	if !hasASPath(attributes) {
+		all = append(all, packet.NewPathAttributeAsPath(as))
+	}
+	p := &api.Path{NeighborIp: from.String(), Stale: stale}
+	for _, a := range all {
+		data, err := a.Serialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.PattrsBinary = append(p.PattrsBinary, data)
+	}
+	return p
+}
+
+func hasASPath(attributes []packet.PathAttributeInterface) bool {
+	for _, a := range attributes {
+		if a.GetType() == packet.BGP_ATTR_TYPE_AS_PATH {
+			return true
+		}
+	}
+	return false
+}
+
+func TestReadRoute(t *testing.T) {
+	const prefix = "10.244.1.0/26"
+	longer := packet.NewPathAttributeAsPath([]packet.AsPathParamInterface{
+		packet.NewAs4PathParam(packet.BGP_ASPATH_ATTR_TYPE_SEQ, []uint32{65001, 65009}),
+	})
+	route := func(stale bool, from ...netip.Addr) *bgp.Route {
+		return &bgp.Route{Prefix: netip.MustParsePrefix(prefix), NextHops: from, Peers: from, Stale: stale}
+	}
+	tests := map[string]struct {
+		paths []*api.Path
+		want  *bgp.Route
+	}{
+		"none":                 {nil, nil},
+		"our own wins":         {[]*api.Path{{NeighborIp: "<nil>"}, learnedPath(t, left, false)}, nil},
+		"of nobody any more":   {[]*api.Path{{NeighborIp: "192.0.2.99"}}, nil},
+		"one":                  {[]*api.Path{learnedPath(t, left, false)}, route(false, left)},
+		"two, sorted":          {[]*api.Path{learnedPath(t, right, false), learnedPath(t, left, false)}, route(false, left, right)},
+		"stale":                {[]*api.Path{learnedPath(t, left, true)}, route(true, left)},
+		"all stale":            {[]*api.Path{learnedPath(t, left, true), learnedPath(t, right, true)}, route(true, left, right)},
+		"stale yields":         {[]*api.Path{learnedPath(t, left, true), learnedPath(t, right, false)}, route(false, right)},
+		"back for long, stale": {[]*api.Path{learnedPath(t, again, true)}, nil},
+		"back for long, fresh": {[]*api.Path{learnedPath(t, again, false)}, route(false, again)},
+		"longer AS path":       {[]*api.Path{learnedPath(t, right, false), learnedPath(t, left, false, longer)}, route(false, right)},
+		"larger MED":           {[]*api.Path{learnedPath(t, right, false), learnedPath(t, left, false, packet.NewPathAttributeMultiExitDisc(5))}, route(false, right)},
+		"lower preference":     {[]*api.Path{learnedPath(t, right, false), learnedPath(t, left, false, packet.NewPathAttributeLocalPref(50))}, route(false, right)},
+		"default preference":   {[]*api.Path{learnedPath(t, right, false), learnedPath(t, left, false, packet.NewPathAttributeLocalPref(100))}, route(false, left, right)},
+		"external before ours": {[]*api.Path{learnedPath(t, left, false), learnedPath(t, inner, false)}, route(false, left)},
+		"a stale best path yields only to an equal one": {
+			[]*api.Path{learnedPath(t, right, true), learnedPath(t, left, false, longer)}, route(true, right),
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, ok, err := readRoute(&api.Destination{Prefix: prefix, Paths: test.paths}, tors, testASN)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok != (test.want != nil) {
+				t.Fatalf("ok is %t, route %+v", ok, got)
+			}
+			if test.want != nil {
+				if d := cmp.Diff(*test.want, got, values); d != "" {
+					t.Errorf("-want +got:\n%s", d)
+				}
+			}
+		})
+	}
+}
+
+func TestReadRouteLeavesOutABadPath(t *testing.T) {
+	bad := &api.Path{NeighborIp: left.String(), PattrsBinary: [][]byte{{0x40, 3, 4, 1}}}
+	got, ok, err := readRoute(&api.Destination{Prefix: "10.0.0.0/8", Paths: []*api.Path{bad, learnedPath(t, right, false)}}, tors, testASN)
+	if err == nil || !ok || len(got.NextHops) != 1 || got.NextHops[0] != right {
+		t.Errorf("got %+v, %t, %v", got, ok, err)
+	}
+	if _, ok, err := readRoute(&api.Destination{Prefix: "nonsense"}, tors, testASN); ok || err == nil {
+		t.Errorf("a nonsense prefix is ok %t, %v", ok, err)
+	}
+}
+
+func TestNextHop(t *testing.T) {
+	neighbour := netip.MustParseAddr("fd00::2")
+	tests := map[string]struct {
+		hops []string
+		want netip.Addr
+	}{
+		"none":                 {nil, neighbour},
+		"IPv4":                 {[]string{"192.0.2.7"}, netip.MustParseAddr("192.0.2.7")},
+		"third party":          {[]string{"fd00::7"}, netip.MustParseAddr("fd00::7")},
+		"BIRD's link-local":    {[]string{"::"}, neighbour},
+		"link-local":           {[]string{"fe80::7"}, neighbour},
+		"global behind a link": {[]string{"fe80::7", "fd00::7"}, netip.MustParseAddr("fd00::7")},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var hops []net.IP
+			for _, h := range test.hops {
+				hops = append(hops, net.ParseIP(h))
+			}
+			if got := nextHop(hops, neighbour); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/config"
+	"fairlead.dev/controller/node"
+	"fairlead.dev/controller/view"
+	"fairlead.dev/dataplane/host"
+	"fairlead.dev/dataplane/link"
+	"fairlead.dev/dataplane/route"
+)
+
+// pluginName is the plugin's program, which lies beside the agent's own.
+const pluginName = "fairlead-cni"
+
+// installCNI puts the plugin and its configuration in place.
+func installCNI(_ context.Context, cfg config.Agent, log *slog.Logger) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the plugin: %w", err)
+	}
+	source := filepath.Join(filepath.Dir(self), pluginName)
+	if err := install.Install(source, cfg.CNIBinDir, cfg.CNIConfDir, install.Conf{RunDir: cfg.RunDir}); err != nil {
+		return err
+	}
+	log.Info("CNI plugin installed", "bin", filepath.Join(cfg.CNIBinDir, install.BinaryName), "conf", filepath.Join(cfg.CNIConfDir, install.ConfName))
+	return nil
+}
+
+// cleanup takes what is ours off the node: the last step before Fairlead is
+// uninstalled, when no pod uses it any more. The peers drop our routes when
+// their graceful-restart time has passed, which by then nothing needs.
+func cleanup(_ context.Context, cfg config.Agent, log *slog.Logger) error {
+	release, err := node.Own(cfg.RunDir)
+	if err != nil {
+		return fmt.Errorf("stop it before cleanup: %w", err)
+	}
+	defer release()
+	if err := retire(storeDir(cfg)); err != nil {
+		return err
+	}
+	memory, err := remember(cfg, "")
+	if err != nil {
+		return err
+	}
+	table, err := route.Open()
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	err = errors.Join(
+		install.Remove(cfg.CNIBinDir, cfg.CNIConfDir),
+		table.Clean(),
+		host.Restore(sysctlFile(cfg)),
+		os.RemoveAll(storeDir(cfg)),
+		memory.Forget(),
+		remove(filepath.Join(cfg.RunDir, view.SocketName)),
+		node.Disown(cfg.RunDir),
+	)
+	if err != nil {
+		return err
+	}
+	// Whoever else keeps something in them keeps them.
+	_ = os.Remove(cfg.RunDir)
+	_ = os.Remove(cfg.StateDir)
+	log.Info("node is clean")
+	return nil
+}
+
+// retire closes the address store for good, unless a pod uses Fairlead: one whose
+// link is there, or one that is being started, which has an address already. From
+// then on the plugin starts none.
+func retire(dir string) error {
+	asOf, err := store.Now()
+	if err != nil {
+		return err
+	}
+	live, err := podLinks()
+	if err != nil {
+		return err
+	}
+	if n := len(live); n > 0 {
+		return fmt.Errorf("%w: %d links (%s, ...)", errInUse, n, live[0])
+	}
+	s, err := store.Open(dir)
+	if errors.Is(err, store.ErrNotReady) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = s.Update(func(st *store.State) error {
+		st.ReleaseLeaks(live, asOf, store.LeakGrace)
+		if n := len(st.Allocations); n > 0 {
+			return fmt.Errorf("%w: %d addresses were given out in the last %s (%s, ...)", errInUse, n, store.LeakGrace, st.Allocations[0].Address)
+		}
+		st.SetLeases(nil)
+		return nil
+	})
+	if errors.Is(err, store.ErrCorrupt) {
+		return nil // it gives out nothing either
+	}
+	return err
+}
+
+// errInUse keeps cleanup from cutting pods off.
+var errInUse = errors.New("pods use Fairlead on this node: drain it first")
+
+func podLinks() ([]string, error) {
+	pods, err := link.Dial()
+	if err != nil {
+		return nil, err
+	}
+	defer pods.Close()
+	return pods.Pods()
+}
+
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/config"
+	"fairlead.dev/controller/node"
+	"fairlead.dev/controller/plan"
+	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/host"
+	"fairlead.dev/dataplane/nstest"
+	"fairlead.dev/dataplane/route"
+)
+
+// used is a node on which an agent has been.
+type used struct {
+	ns   nstest.NS
+	root string
+	cfg  config.Agent
+	// kernel and files are what was there before.
+	kernel string
+}
+
+func newUsed(t *testing.T) *used {
+	t.Helper()
+	u := &used{ns: nstest.New(t, "cleanup"), root: t.TempDir()}
+	u.cfg = config.DefaultAgent()
+	u.cfg.NodeName = "n1"
+	u.cfg.RunDir, u.cfg.StateDir = filepath.Join(u.root, "run"), filepath.Join(u.root, "state")
+	u.cfg.CNIBinDir, u.cfg.CNIConfDir = filepath.Join(u.root, "bin"), filepath.Join(u.root, "net.d")
+	for _, args := range [][]string{
+		{"link", "add", "eth0", "type", "veth", "peer", "name", "far0"},
+		{"link", "set", "far0", "up"},
+		{"link", "set", "eth0", "up"},
+		{"addr", "add", "10.1.0.11/24", "dev", "eth0"},
+		{"addr", "add", "fd00:1::11/64", "dev", "eth0", "nodad"},
+		{"route", "add", "10.9.0.0/16", "via", "10.1.0.1"},
+		{"route", "add", "blackhole", "10.244.9.0/26"},
+	} {
+		u.ns.Run(t, "ip", args...)
+	}
+	u.ns.Run(t, "sysctl", "-q", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
+	u.kernel = u.look(t)
+	u.serve(t)
+	if u.look(t) == u.kernel {
+		t.Fatal("the agent changed nothing that the test sees")
+	}
+	return u
+}
+
+// serve leaves what an agent leaves.
+func (u *used) serve(t *testing.T) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	plugin := filepath.Join(t.TempDir(), pluginName)
+	must(t, os.WriteFile(plugin, []byte("#!/bin/sh\n"), 0o600))
+	u.ns.Do(t, func() {
+		release, err := node.Own(u.cfg.RunDir)
+		must(t, err)
+		defer release()
+		must(t, host.Prepare(sysctlFile(u.cfg)))
+		must(t, install.Install(plugin, u.cfg.CNIBinDir, u.cfg.CNIConfDir, install.Conf{RunDir: u.cfg.RunDir}))
+		_, err = node.OpenStore(storeDir(u.cfg), func() ([]dataplane.PodRoute, error) { return nil, nil }, log)
+		must(t, err)
+		memory, err := remember(u.cfg, "https://192.0.2.1:6443")
+		must(t, err)
+		must(t, memory.Save(plan.Intent{}, time.Now()))
+		l, err := node.ListenSocket(filepath.Join(u.cfg.RunDir, "agent.sock"))
+		must(t, err)
+		_ = l // a killed agent closes nothing
+		table, err := route.Open()
+		must(t, err)
+		defer table.Close()
+		_, err = table.Apply([]dataplane.Route{
+			{Prefix: netip.MustParsePrefix("10.244.0.0/26"), Kind: dataplane.Blackhole},
+			{Prefix: netip.MustParsePrefix("10.244.1.0/26"), NextHops: []netip.Addr{netip.MustParseAddr("10.1.0.1")}},
+			{Prefix: netip.MustParsePrefix("fd00:244::/122"), Kind: dataplane.Blackhole},
+		}, false)
+		must(t, err)
+	})
+	must(t, u.store(t).Update(func(s *store.State) error {
+		s.SetLeases([]store.Lease{{CIDR: netip.MustParsePrefix("10.244.0.0/26"), UID: "b1", Pool: "p"}})
+		return nil
+	}))
+}
+
+func (u *used) store(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(storeDir(u.cfg))
+	must(t, err)
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// look is all that the kernel holds of routes, links and sysctls, by other eyes.
+func (u *used) look(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, args := range [][]string{{"route", "show", "table", "all"}, {"-6", "route", "show", "table", "all"}, {"rule"}, {"addr"}} {
+		for line := range strings.Lines(u.ns.Run(t, "ip", args...)) {
+			if !strings.Contains(line, "_lft ") { // counts down
+				all.WriteString(line)
+			}
+		}
+	}
+	all.WriteString(u.ns.Run(t, "sh", "-c", "find /proc/sys/net/ipv4 /proc/sys/net/ipv6 -type f -readable -not -name flush -not -path '*stable_secret' -exec grep -s '' {} + | sort"))
+	return all.String()
+}
+
+func (u *used) cleanup(t *testing.T) (err error) {
+	t.Helper()
+	u.ns.Do(t, func() { err = cleanup(t.Context(), u.cfg, slog.New(slog.DiscardHandler)) })
+	return err
+}
+
+func (u *used) files(t *testing.T) (files []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(u.root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	}))
+	return files
+}
+
+func TestCleanupLeavesNothing(t *testing.T) {
+	u := newUsed(t)
+	must(t, os.WriteFile(filepath.Join(u.cfg.StateDir, "snapshot.json.new"), []byte("half, with keys"), 0o600))
+	if err := u.cleanup(t); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(u.kernel, u.look(t)); diff != "" {
+		t.Errorf("kernel before the agent and after cleanup (-before +after):\n%s", diff)
+	}
+	if files := u.files(t); len(files) > 0 {
+		t.Errorf("left: %v", files)
+	}
+	for _, dir := range []string{u.cfg.RunDir, u.cfg.StateDir} {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("left: %s, %v", dir, err)
+		}
+	}
+	if err := u.cleanup(t); err != nil { // twice is well
+		t.Error(err)
+	}
+}
+
+// A refused cleanup changes nothing.
+func TestCleanupIsRefused(t *testing.T) {
+	pod := store.Request{Attachment: store.Attachment{ContainerID: "c", IfName: "eth0", HostVeth: "fl0123456789a"}}
+	for _, tt := range []struct {
+		name    string
+		arrange func(*testing.T, *used)
+		want    error
+	}{
+		{"an agent runs", func(t *testing.T, u *used) {
+			release, err := node.Own(u.cfg.RunDir)
+			must(t, err)
+			t.Cleanup(release)
+		}, node.ErrOwned},
+		{"a pod runs", func(t *testing.T, u *used) {
+			u.ns.Run(t, "ip", "link", "add", "fl0123456789a", "type", "veth", "peer", "name", "pod0")
+		}, errInUse},
+		{"a pod is being started", func(t *testing.T, u *used) {
+			now, err := store.Now()
+			must(t, err)
+			pod.Now = now
+			must(t, u.store(t).Update(func(s *store.State) error {
+				_, err := s.Allocate(pod)
+				return err
+			}))
+		}, errInUse},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			u := newUsed(t)
+			tt.arrange(t, u)
+			state, err := os.ReadFile(filepath.Join(storeDir(u.cfg), "state.json"))
+			must(t, err)
+			kernel, files := u.look(t), u.files(t)
+			if err := u.cleanup(t); !errors.Is(err, tt.want) {
+				t.Errorf("error is %v, want %v", err, tt.want)
+			}
+			after, err := os.ReadFile(filepath.Join(storeDir(u.cfg), "state.json"))
+			must(t, err)
+			if diff := cmp.Diff(kernel+string(state)+fmt.Sprint(files), u.look(t)+string(after)+fmt.Sprint(u.files(t))); diff != "" {
+				t.Errorf("changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A leak is no pod: its link went long ago.
+func TestCleanupWithALeakedAddress(t *testing.T) {
+	u := newUsed(t)
+	must(t, u.store(t).Update(func(s *store.State) error {
+		_, err := s.Allocate(store.Request{
+			Attachment: store.Attachment{ContainerID: "c", IfName: "eth0", HostVeth: "flgone"}, Now: store.Stamp{BootID: "another boot"},
+		})
+		return err
+	}))
+	if err := u.cleanup(t); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/bgp/speaker"
+	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/config"
+	"fairlead.dev/controller/node"
+	"fairlead.dev/dataplane/host"
+	"fairlead.dev/dataplane/link"
+	"fairlead.dev/dataplane/route"
+)
+
+// statusInterval is the least time between two writes of NodeState.
+const statusInterval = time.Second
+
+// serve wires the agent and runs it. It returns when ctx ends, without a word
+// to the peers: they keep our routes while the next agent starts.
+func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
+	release, err := node.Own(cfg.RunDir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// What may be refused comes first: an agent that ends again has then changed nothing.
+	servers, err := listen(cfg)
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+	pods, err := link.Dial()
+	if err != nil {
+		return err
+	}
+	defer pods.Close()
+	addresses, err := node.OpenStore(storeDir(cfg), pods.PodRoutes, log)
+	if err != nil {
+		return err
+	}
+	stored, err := openWatch(storeDir(cfg))
+	if err != nil {
+		return err
+	}
+	table, err := route.Open()
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	bgp, err := speaker.New(speaker.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	api, err := connect(cfg)
+	if err != nil {
+		return err
+	}
+	memory, err := remember(cfg, api.config.Host)
+	if err != nil {
+		return err
+	}
+
+	var agent *node.Agent
+	source := node.NewAPI(api.config, api.scheme, api.client, cfg.NodeName, cfg.Namespace, memory, func() { agent.Wake() }, log)
+	agent = node.New(node.Options{
+		Name: cfg.NodeName, APIServer: api.addresses, SyncInterval: cfg.SyncInterval, ResyncInterval: cfg.ResyncInterval,
+		EndOfRIBTimeout: cfg.EndOfRIBTimeout, Logger: log,
+	}, source, bgp, table, addresses, links{pods, sysctlFile(cfg)})
+	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Interval: statusInterval, Logger: log}
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return agent.Run(ctx) })
+	g.Go(func() error { return source.Run(ctx) })
+	g.Go(func() error {
+		reporter.Run(ctx, func() *v1alpha1.NodeStateStatus {
+			if v := agent.View(); v != nil {
+				return &v.State
+			}
+			return nil
+		}, agent.Changed())
+		return nil
+	})
+	g.Go(func() error { return wakeOn(ctx, "BGP", bgp.Changes(), agent.Wake) })
+	g.Go(func() error {
+		changes, err := table.Watch(ctx)
+		if err != nil {
+			return err
+		}
+		return wakeOn(ctx, "the kernel's routes", changes, agent.Wake)
+	})
+	g.Go(func() error { return stored.run(ctx, agent.Wake) })
+	servers.serve(ctx, g, agent)
+	return g.Wait()
+}
+
+// sysctlFile is on tmpfs: the values in it are the running kernel's.
+func sysctlFile(cfg config.Agent) string { return filepath.Join(cfg.RunDir, "sysctl.json") }
+
+func storeDir(cfg config.Agent) string { return filepath.Join(cfg.RunDir, store.Name) }
+
+func remember(cfg config.Agent, apiServer string) (*node.Memory, error) {
+	boot, err := host.BootID()
+	if err != nil {
+		return nil, err
+	}
+	machine, err := host.MachineID()
+	if err != nil {
+		return nil, err
+	}
+	id := node.Identity{Node: cfg.NodeName, MachineID: machine, APIServer: apiServer}
+	return node.NewMemory(cfg.StateDir, id, boot, cfg.NodeGracePeriod/2), nil
+}

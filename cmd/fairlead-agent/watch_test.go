@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"fairlead.dev/cniplugin/store"
+)
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func makeStore(t *testing.T, dir string) *store.Store {
+	t.Helper()
+	s, _, err := store.Create(dir, nil, store.Stamp{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func change(s *store.State) error { s.CooldownWaived++; return nil }
+
+func awaken(t *testing.T, woken <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-woken:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("not woken by %s", what)
+	}
+}
+
+// quiet waits until nothing has woken for a while.
+func quiet(t *testing.T, woken <-chan struct{}) {
+	t.Helper()
+	bound := time.After(10 * time.Second)
+	for {
+		select {
+		case <-woken:
+		case <-time.After(100 * time.Millisecond):
+			return
+		case <-bound:
+			t.Fatal("woken again and again")
+		}
+	}
+}
+
+func TestStoreWatch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s := makeStore(t, dir)
+	w, err := openWatch(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	woken := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- w.run(ctx, func() {
+			select {
+			case woken <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+
+	if err := s.Update(change); err != nil {
+		t.Fatal(err)
+	}
+	awaken(t, woken, "a change")
+
+	// The store goes: the agent is told, and makes it anew. Each time.
+	remove := func() error { return os.RemoveAll(dir) }
+	moveAway := func() error { return os.Rename(dir, filepath.Join(t.TempDir(), "store")) }
+	for _, end := range []func() error{remove, remove, moveAway, remove} {
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		awaken(t, woken, "the end of the store")
+		s = makeStore(t, dir)
+		quiet(t, woken)
+		if err := s.Update(change); err != nil {
+			t.Fatal(err)
+		}
+		awaken(t, woken, "a change of the new store")
+	}
+}
+
+// A read is no change: the agent's own look at the store must not wake it.
+func TestStoreWatchSleepsThroughReads(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s := makeStore(t, dir)
+	w, err := openWatch(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "agent.sock"), nil, 0o600); err != nil {
+		t.Fatal(err) // what else is in the folder around it is nothing to it either
+	}
+	for range 10 {
+		if _, err := s.Read(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Update(func(*store.State) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.run(ctx, func() { t.Error("woken by a read") }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStoreWatchWithoutAStore(t *testing.T) {
+	if _, err := openWatch(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestWakeOn(t *testing.T) {
+	changes, woken := make(chan struct{}), make(chan struct{}, 1)
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { done <- wakeOn(ctx, "changes", changes, func() { woken <- struct{}{} }) }()
+	changes <- struct{}{}
+	awaken(t, woken, "a change")
+	// A source that ends before we do would leave us deaf.
+	close(changes)
+	if err := <-done; err == nil {
+		t.Error("the end of the source is no error")
+	}
+	cancel()
+	if err := wakeOn(ctx, "changes", changes, func() {}); err != nil {
+		t.Errorf("after our own end: %v", err)
+	}
+}

@@ -1,0 +1,13 @@
+// Command fairlead-cni is the CNI plugin. The CNI protocol, not a command line,
+// is its interface: environment, standard input and output, exit status.
+package main
+
+import (
+	"os"
+
+	"fairlead.dev/cniplugin"
+)
+
+func main() {
+	os.Exit(cniplugin.Main())
+}

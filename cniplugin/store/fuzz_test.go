@@ -1,0 +1,159 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+// fuzzSteps bounds an input: longer ones find nothing that this many do not.
+const fuzzSteps = 100
+
+// FuzzState drives a state through any sequence of what plugin and agent do and
+// checks after each step what must always hold, and at the end that all of it
+// outlives the way to disk (each step is the last of some input). Two bytes are a
+// step. Run it with -fuzzminimizetime 10x: by default each input with new
+// coverage is made smaller for a minute, and nothing else is tried meanwhile.
+func FuzzState(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 2, 1, 1, 0, 3, 2, 0, 0, 4, 3, 0, 0, 5})
+	f.Add(bytes.Repeat([]byte{0, 1, 1, 1}, 20))
+	f.Add(bytes.Repeat([]byte{0, 1, 0, 2, 0, 3, 4, 0, 2, 5}, 10))
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		s := leased("10.0.1.0/30", "fd00::/126")
+		for i := 0; i+1 < min(len(steps), 2*fuzzSteps); i += 2 {
+			now := at(time.Duration(i) * time.Second)
+			step(t, s, steps[i]%6, steps[i+1], now)
+			checkInvariants(t, s)
+		}
+		checkRoundTrip(t, s)
+	})
+}
+
+func step(t *testing.T, s *State, verb, arg byte, now Stamp) {
+	id := fmt.Sprint(arg % 12)
+	switch verb {
+	case 0:
+		checkAllocate(t, s, Request{Attachment: who(id), Network: "net", Now: now, Rest: 20 * time.Second})
+	case 1:
+		s.Free(who(id), now)
+	case 2:
+		s.SetLeases(anyLeases(arg))
+	case 3:
+		s.ReleaseLeaks([]string{"fl" + id, "fl1", "fl2"}, now, time.Minute)
+	case 4:
+		for _, held := range s.Stale("net", []Attachment{who(id), who("3")}) {
+			s.Free(Attachment{ContainerID: held.ContainerID, IfName: held.IfName, HostVeth: held.HostVeth}, now)
+		}
+	case 5:
+		*s = rebuilt(nil, now)
+		s.SetLeases(anyLeases(arg))
+	}
+}
+
+// anyLeases makes each bit of arg a block, open, closed, or with a reserved range.
+func anyLeases(arg byte) (leases []Lease) {
+	for bit, block := range prefixes("10.0.1.0/30", "10.0.2.0/30", "fd00::/126", "fd00::8/126") {
+		if arg>>bit&1 == 1 {
+			l := Lease{CIDR: block, UID: block.String(), Closed: arg>>(bit+4)&1 == 1}
+			if arg&0x81 == 0x81 {
+				l.Reserved = []netip.Prefix{netip.PrefixFrom(block.Addr(), block.Addr().BitLen())}
+			}
+			leases = append(leases, l)
+		}
+	}
+	return leases
+}
+
+func checkAllocate(t *testing.T, s *State, r Request) {
+	before := snapshot(s)
+	held := len(s.Allocations)
+	families := 0
+	for _, is4 := range []bool{true, false} {
+		families += min(1, len(s.openLeases(is4)))
+	}
+	addrs, err := s.Allocate(r)
+	switch {
+	case err != nil:
+		if !errors.Is(err, ErrHeld) && !errors.Is(err, ErrExhausted) && !errors.Is(err, ErrNoLease) {
+			t.Fatalf("error of no kind: %v", err)
+		}
+		if after := snapshot(s); !reflect.DeepEqual(before, after) {
+			t.Fatalf("a failed allocation (%v) changed\n%+v\nto\n%+v", err, before, after)
+		}
+	case len(addrs) != families || len(s.Allocations) != held+families:
+		t.Fatalf("got %v for %d families", addrs, families)
+	}
+	for _, addr := range addrs {
+		if !slices.ContainsFunc(s.Leases, func(l Lease) bool { return !l.Closed && l.gives(addr) }) {
+			t.Fatalf("%s is not to be given", addr)
+		}
+	}
+}
+
+// snapshot shares no list with s.
+func snapshot(s *State) State {
+	c := *s
+	c.Leases, c.Allocations, c.Released = slices.Clone(s.Leases), slices.Clone(s.Allocations), slices.Clone(s.Released)
+	return c
+}
+
+func checkRoundTrip(t *testing.T, s *State) {
+	data, err := encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := decode(data)
+	if err != nil {
+		t.Fatalf("state does not read back: %v\n%s", err, data)
+	}
+	if again, _ := encode(&back); !bytes.Equal(again, data) {
+		t.Fatalf("state changed on its way to disk:\n%s\n%s", data, again)
+	}
+}
+
+func checkInvariants(t *testing.T, s *State) {
+	for i, r := range s.Released {
+		switch {
+		case slices.ContainsFunc(s.Allocations, func(a Allocation) bool { return a.Address == r.Address }):
+			t.Fatalf("%s is both held and released", r.Address)
+		case slices.ContainsFunc(s.Released[:i], func(o Release) bool { return o.Address == r.Address }):
+			t.Fatalf("%s is released twice", r.Address)
+		case !slices.ContainsFunc(s.Leases, func(l Lease) bool { return l.CIDR.Contains(r.Address) }):
+			t.Fatalf("%s is released but no lease covers it", r.Address)
+		}
+	}
+	for _, a := range s.Allocations {
+		if !slices.ContainsFunc(s.Leases, func(l Lease) bool { return l.CIDR.Contains(a.Address) }) {
+			t.Fatalf("%s is held but its lease was dropped", a.Address)
+		}
+	}
+}
+
+// FuzzDecode: whatever is in the file, the answer is an error or a state that holds.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"version":1,"leases":[{"cidr":"10.0.0.0/26","uid":"u","pool":"p"}],"allocations":[{"address":"10.0.0.1","kind":"pod"}]}`))
+	f.Add([]byte(`{"version":1,"leases":[{"cidr":"::ffff:10.0.0.0/122"}],"released":[{"address":"10.0.0.1","at":-5}]}`))
+	f.Add([]byte(`{"version":1,"allocations":[{"address":"fe80::1%eth0"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := decode(data)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("error of another kind: %v", err)
+			}
+			return
+		}
+		held := len(s.Allocations)
+		addrs, err := s.Allocate(Request{Attachment: who("x"), Now: at(0)})
+		if err == nil && len(s.Allocations) != held+len(addrs) {
+			t.Fatalf("allocated %v", addrs)
+		}
+		if err := s.validate(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

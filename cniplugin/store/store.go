@@ -1,0 +1,180 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead.dev/dataplane"
+)
+
+// Name is the store's folder inside a node's run directory.
+const Name = "store"
+
+// Files of the store.
+const (
+	stateFile = "state.json"
+	// tempFile has one name because only the lock's holder writes it: what a
+	// killed writer left is overwritten by the next.
+	tempFile = "state.json.tmp"
+	lockFile = "lock"
+)
+
+// lockWait bounds the wait for the lock. Holders do file work of about a
+// millisecond, so a longer wait means that one is stopped or the machine stuck.
+const lockWait = 10 * time.Second
+
+// Errors of the store as a whole.
+var (
+	// ErrNotReady says that the agent has not created the store yet.
+	ErrNotReady = errors.New("address store is not there yet")
+	// ErrCorrupt says that the state cannot be read. The agent rebuilds it when it starts.
+	ErrCorrupt = errors.New("address store is corrupt")
+	// ErrBusy says that the lock was not free for lockWait.
+	ErrBusy = errors.New("address store is locked by another process")
+)
+
+// Store is an address store on disk. Its methods may be called from several
+// goroutines and processes.
+type Store struct {
+	dir string
+}
+
+// Open opens the store in dir. Without one the error is ErrNotReady.
+func Open(dir string) (*Store, error) {
+	switch _, err := os.Stat(filepath.Join(dir, stateFile)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("open %s: %w", dir, ErrNotReady)
+	case err != nil:
+		return nil, fmt.Errorf("open address store: %w", err)
+	}
+	return &Store{dir: dir}, nil
+}
+
+// Created says what Create found.
+type Created struct {
+	// Rebuilt is true if the allocations were taken from the kernel's routes.
+	Rebuilt bool
+	// Aside is where an unreadable state file was moved to, if there was one.
+	Aside string
+}
+
+// Create opens the store in dir, or makes it. It is the agent's alone: only the
+// agent may say which addresses are in use when the store does not. A state
+// that is there and readable is kept; otherwise the allocations are rebuilt
+// from the pod routes that the kernel holds, as of now.
+func Create(dir string, routes []dataplane.PodRoute, now Stamp) (*Store, Created, error) {
+	s := &Store{dir: dir}
+	var made Created
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, made, fmt.Errorf("create address store: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { // an older folder, or a wider umask
+		return nil, made, fmt.Errorf("create address store: %w", err)
+	}
+	unlock, err := s.lock(os.O_CREATE)
+	if err != nil {
+		return nil, made, err
+	}
+	defer unlock()
+	_, err = s.Read()
+	switch {
+	case err == nil:
+		return s, made, nil
+	case errors.Is(err, ErrCorrupt):
+		if made.Aside, err = s.setAside(); err != nil {
+			return nil, made, err
+		}
+	case !errors.Is(err, ErrNotReady):
+		return nil, made, err
+	}
+	made.Rebuilt = true
+	return s, made, s.rebuild(routes, now)
+}
+
+func (s *Store) rebuild(routes []dataplane.PodRoute, now Stamp) error {
+	state := rebuilt(routes, now)
+	data, err := encode(&state)
+	if err != nil {
+		return err
+	}
+	return s.write(data)
+}
+
+func (s *Store) setAside() (string, error) {
+	bad := filepath.Join(s.dir, stateFile)
+	aside := fmt.Sprintf("%s.corrupt-%d", bad, time.Now().UnixNano())
+	if err := os.Rename(bad, aside); err != nil {
+		return "", fmt.Errorf("set the corrupt address store aside: %w", err)
+	}
+	return aside, nil
+}
+
+// Read returns the state without taking the lock.
+func (s *Store) Read() (State, error) {
+	state, _, err := s.read()
+	return state, err
+}
+
+// Update runs change on the state under the lock and stores what it leaves. If
+// change fails, nothing is stored and its error is returned as it is.
+func (s *Store) Update(change func(*State) error) error {
+	unlock, err := s.lock(0)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	state, before, err := s.read()
+	if err != nil {
+		return err
+	}
+	if err := change(&state); err != nil {
+		return err
+	}
+	after, err := encode(&state)
+	if err != nil || string(after) == string(before) {
+		return err
+	}
+	return s.write(after)
+}
+
+// lock takes the store's flock. It is the process's only while the file is
+// open, so a killed holder frees it.
+func (s *Store) lock(flags int) (unlock func(), err error) {
+	path := filepath.Join(s.dir, lockFile)
+	f, err := os.OpenFile(path, os.O_RDWR|flags, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("lock %s: %w", s.dir, ErrNotReady)
+	case err != nil:
+		return nil, fmt.Errorf("lock address store: %w", err)
+	}
+	if err := flock(int(f.Fd()), lockWait); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// flock polls, because flock(2) has no timeout.
+func flock(fd int, wait time.Duration) error {
+	const slowest = 5 * time.Millisecond
+	deadline := time.Now().Add(wait)
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, slowest) {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w, for %s", ErrBusy, wait)
+		}
+		time.Sleep(pause)
+	}
+}

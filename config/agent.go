@@ -1,0 +1,100 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Agent are the settings of fairlead-agent.
+type Agent struct {
+	Kubeconfig      string
+	Namespace       string
+	NodeName        string
+	RunDir          string
+	StateDir        string
+	CNIBinDir       string
+	CNIConfDir      string
+	NodeGracePeriod time.Duration
+	SyncInterval    time.Duration
+	ResyncInterval  time.Duration
+	EndOfRIBTimeout time.Duration
+	HealthAddress   string
+	MetricsAddress  string
+	LogLevel        slog.Level
+}
+
+// DefaultAgent are the settings of an agent that is told nothing but its node's name.
+func DefaultAgent() Agent {
+	return Agent{
+		Namespace:       DefaultNamespace,
+		RunDir:          "/run/fairlead",
+		StateDir:        "/var/lib/fairlead",
+		CNIBinDir:       "/opt/cni/bin",
+		CNIConfDir:      "/etc/cni/net.d",
+		NodeGracePeriod: 5 * time.Minute,
+		SyncInterval:    100 * time.Millisecond,
+		ResyncInterval:  time.Minute,
+		EndOfRIBTimeout: 2 * time.Minute,
+		HealthAddress:   "127.0.0.1:9471",
+		MetricsAddress:  ":9470",
+		LogLevel:        slog.LevelInfo,
+	}
+}
+
+// Bind defines the settings; their present values are the defaults.
+func (a *Agent) Bind(fs *pflag.FlagSet) {
+	bindCommon(fs, &a.Kubeconfig, &a.Namespace, &a.HealthAddress, &a.MetricsAddress, &a.LogLevel)
+	a.bindPlaces(fs)
+	a.bindTimes(fs)
+}
+
+func (a *Agent) bindPlaces(fs *pflag.FlagSet) {
+	fs.StringVar(&a.NodeName, "node-name", a.NodeName,
+		"Name of the Node that this agent serves. Required.")
+	fs.StringVar(&a.RunDir, "run-dir", a.RunDir,
+		"Folder on tmpfs for the address store and the agent's socket.")
+	fs.StringVar(&a.StateDir, "state-dir", a.StateDir,
+		"Folder on disk for what outlives a reboot: the last good snapshot. Root only, as it holds session keys.")
+	fs.StringVar(&a.CNIBinDir, "cni-bin-dir", a.CNIBinDir,
+		"Folder where the container runtime looks for CNI plugins.")
+	fs.StringVar(&a.CNIConfDir, "cni-conf-dir", a.CNIConfDir,
+		"Folder where the container runtime looks for CNI configuration.")
+}
+
+func (a *Agent) bindTimes(fs *pflag.FlagSet) {
+	fs.DurationVar(&a.NodeGracePeriod, "node-grace-period", a.NodeGracePeriod,
+		"The controller's nodeGracePeriod: leases remembered on disk are void after half of it.")
+	fs.DurationVar(&a.SyncInterval, "sync-interval", a.SyncInterval,
+		"Least time between two syncs of the node, against bursts of events.")
+	fs.DurationVar(&a.ResyncInterval, "resync-interval", a.ResyncInterval,
+		"Time between full syncs without an event, against drift.")
+	fs.DurationVar(&a.EndOfRIBTimeout, "end-of-rib-timeout", a.EndOfRIBTimeout,
+		"How long after its start the agent waits for every peer's routes before it deletes a route (RFC 4724 Selection_Deferral_Timer).")
+}
+
+// maxRunDir leaves room for the socket's name in sun_path, which has 108 bytes
+// with its final zero (unix(7)).
+const maxRunDir = 96
+
+// Validate joins everything that is wrong with the settings, each by its key.
+func (a *Agent) Validate() error {
+	var p problems
+	p.common(a.Namespace, a.HealthAddress, a.MetricsAddress)
+	p.nodeName("nodeName", a.NodeName)
+	p.absolute("runDir", a.RunDir)
+	p.absolute("stateDir", a.StateDir)
+	p.absolute("cniBinDir", a.CNIBinDir)
+	p.absolute("cniConfDir", a.CNIConfDir)
+	if len(a.RunDir) > maxRunDir {
+		p.add("runDir", "has %d bytes: at most %d, so that the path of the socket in it is not too long", len(a.RunDir), maxRunDir)
+	}
+	p.positive("nodeGracePeriod", a.NodeGracePeriod)
+	p.positive("syncInterval", a.SyncInterval)
+	p.positive("endOfRIBTimeout", a.EndOfRIBTimeout)
+	if a.ResyncInterval < a.SyncInterval {
+		p.add("resyncInterval", "is %s: must be at least syncInterval (%s)", a.ResyncInterval, a.SyncInterval)
+	}
+	return p.join()
+}

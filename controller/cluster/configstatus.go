@@ -1,0 +1,41 @@
+package cluster
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairlead.dev/api/v1alpha1"
+)
+
+// decideConfigs returns the status of each BGPConfiguration, by name. It needs
+// sorted State.
+func decideConfigs(s *State) map[string]v1alpha1.BGPConfigurationStatus {
+	gov := govern(s)
+	out := make(map[string]v1alpha1.BGPConfigurationStatus, len(s.Configs))
+	for i := range s.Configs {
+		c := &s.Configs[i]
+		status := *c.Status.DeepCopy()
+		status.NodesGoverned = gov.count[c.Name]
+		setConditions(&status.Conditions, s.Now, configReady(c, gov.invalid[c.Name]), configConflict(c, gov.conflicts))
+		out[c.Name] = status
+	}
+	return out
+}
+
+func configReady(c *v1alpha1.BGPConfiguration, invalid *problem) metav1.Condition {
+	if invalid != nil {
+		return condition(v1alpha1.ConditionReady, false, invalid.reason, invalid.message, c.Generation)
+	}
+	return condition(v1alpha1.ConditionReady, true, ReasonAccepted, "the nodes that it governs follow it", c.Generation)
+}
+
+func configConflict(c *v1alpha1.BGPConfiguration, conflicts map[string]conflict) metav1.Condition {
+	found, conflicting := conflicts[c.Name]
+	if !conflicting {
+		return condition(v1alpha1.ConditionConflict, false, ReasonNoConflict, "no other BGPConfiguration is as specific for a node", c.Generation)
+	}
+	return condition(v1alpha1.ConditionConflict, true, ReasonSameSpecificity, fmt.Sprintf(
+		"BGPConfiguration/%s has as many requirements in its nodeSelector and selects node %s too, which follows %s, the first by name: add a requirement to one of the two",
+		found.other, found.node, found.winner), c.Generation)
+}

@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"fairlead.dev/api/v1alpha1"
+)
+
+// writers bounds writes under way at once that do not depend on each other.
+const writers = 16
+
+// leaser is the pass that owns AddressPlan and IPBlocks.
+type leaser struct {
+	client  client.Client // reads are cached, writes go to the API server
+	live    client.Reader // reads from the API server
+	grace   time.Duration
+	cooling time.Duration
+	events  events.EventRecorder
+	metrics *metrics
+	log     *slog.Logger
+
+	missing since // nodes, by name
+	retired since // pools that still have an AddressPlan entry, by UID
+	starved map[holder]bool
+	// learnt are blocks that were created, here or by another leader, and that
+	// the cache may not show yet.
+	learnt learnt
+}
+
+func (l *leaser) run(ctx context.Context, s *State) (time.Duration, error) {
+	l.learnt.merge(s)
+	l.missing.update(s.Now, s.gone())
+	gone, nextGone := l.missing.due(s.Now, l.grace)
+
+	pools := readPools(s)
+	entries, nextRetired, err := l.claim(ctx, s, pools)
+	leaseErr := l.lease(ctx, s, pools, entries)
+	changes, nextLife := decideLife(s, gone, l.cooling)
+	err = errors.Join(err, leaseErr, l.turn(ctx, changes), l.clean(ctx, s, gone))
+	l.metrics.observeBlocks(s.Blocks)
+	return earliest(nextGone, nextRetired, nextLife), err
+}
+
+// earliest returns the shortest of the waits that are set, 0 when none is.
+func earliest(waits ...time.Duration) time.Duration {
+	waits = slices.DeleteFunc(waits, func(d time.Duration) bool { return d <= 0 })
+	if len(waits) == 0 {
+		return 0
+	}
+	return slices.Min(waits)
+}
+
+// lease gives each waiting node its block. Pools are independent of each other;
+// within one the order is the lock's, see the package's documentation.
+func (l *leaser) lease(ctx context.Context, s *State, pools []*pool, entries []v1alpha1.AddressPlanEntry) error {
+	results := make([]poolRun, len(pools))
+	var group errgroup.Group
+	group.SetLimit(writers)
+	for i, p := range pools {
+		if len(p.waiting) == 0 || !p.leases() || !holdsRange(p, entries) {
+			continue
+		}
+		group.Go(func() error {
+			results[i] = l.leasePool(ctx, p, s.Blocks)
+			return nil
+		})
+	}
+	_ = group.Wait() // errors are in the results
+	var errs []error
+	starved := map[holder]bool{}
+	for i, r := range results {
+		errs = append(errs, r.err)
+		l.learnt.add(r.learnt)
+		for _, node := range r.starved {
+			at := holder{string(pools[i].UID), node.Name}
+			starved[at] = true
+			if !l.starved[at] {
+				l.reportStarved(pools[i], node)
+			}
+		}
+	}
+	l.starved = starved
+	l.metrics.waiting.Set(float64(len(starved)))
+	return errors.Join(errs...)
+}
+
+// holdsRange says whether the AddressPlan gives the pool what it carves.
+func holdsRange(p *pool, entries []v1alpha1.AddressPlanEntry) bool {
+	return slices.ContainsFunc(entries, func(e v1alpha1.AddressPlanEntry) bool {
+		return e.PoolUID == string(p.UID) && e.CIDR == p.Spec.CIDR && int(e.BlockSize) == p.carve.BlockSize()
+	})
+}

@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"fairlead.dev/api/v1alpha1"
+)
+
+// cause is why a block changes, and thereby what must be read live before.
+type cause string
+
+const (
+	causeNodeBack    cause = "node came back"
+	causeNodeGone    cause = "node is gone"
+	causePoolGone    cause = "pool is gone"
+	causePoolDrains  cause = "pool is draining"
+	causeSecondBlock cause = "node has an older block of this pool"
+	causeReleased    cause = "agent released it"
+	causeCooled      cause = "cooling period is over"
+)
+
+// transition is one change of one block. next is nil for deletion.
+type transition struct {
+	cause cause
+	block *v1alpha1.IPBlock
+	next  *v1alpha1.IPBlockSpec
+}
+
+// decideLife returns what becomes of the blocks, and after how long (0: never)
+// the next one is due. gone are the names of the nodes whose grace time is over.
+func decideLife(s *State, gone map[string]bool, cooling time.Duration) ([]transition, time.Duration) {
+	var out []transition
+	var next time.Duration
+	look := newLookup(s)
+	for i := range s.Blocks {
+		b := &s.Blocks[i]
+		if b.Spec.State != v1alpha1.BlockCooling {
+			if t, changes := look.live(b, gone, s.Now.Add(cooling)); changes {
+				out = append(out, t)
+			}
+			continue
+		}
+		switch left := coolingLeft(b, s.Now); {
+		case left <= 0:
+			out = append(out, transition{cause: causeCooled, block: b})
+		case next == 0 || left < next:
+			next = left
+		}
+	}
+	return out, next
+}
+
+func coolingLeft(b *v1alpha1.IPBlock, now time.Time) time.Duration {
+	if b.Spec.CoolingUntil == nil {
+		return 0
+	}
+	return b.Spec.CoolingUntil.Sub(now)
+}
+
+// lookup indexes what the life of a block depends on.
+type lookup struct {
+	nodeUID  map[string]types.UID
+	pools    map[string]*v1alpha1.IPPool
+	released map[string]map[string]bool // by node, block UIDs
+	first    map[holder]*v1alpha1.IPBlock
+}
+
+func newLookup(s *State) lookup {
+	l := lookup{
+		nodeUID:  make(map[string]types.UID, len(s.Nodes)),
+		pools:    map[string]*v1alpha1.IPPool{},
+		released: map[string]map[string]bool{},
+		first:    make(map[holder]*v1alpha1.IPBlock, len(s.Blocks)),
+	}
+	for i := range s.Nodes {
+		l.nodeUID[s.Nodes[i].Name] = s.Nodes[i].UID
+	}
+	for i := range s.Pools {
+		l.pools[string(s.Pools[i].UID)] = &s.Pools[i]
+	}
+	for i := range s.NodeStates {
+		n := &s.NodeStates[i]
+		for _, uid := range n.Status.ReleasedBlocks {
+			if l.released[n.Name] == nil {
+				l.released[n.Name] = map[string]bool{}
+			}
+			l.released[n.Name][uid] = true
+		}
+	}
+	for i := range s.Blocks {
+		b := &s.Blocks[i]
+		at := holder{b.Spec.PoolUID, b.Spec.NodeName}
+		if b.Spec.State == v1alpha1.BlockLeased && (l.first[at] == nil || older(b, l.first[at])) {
+			l.first[at] = b
+		}
+	}
+	return l
+}
+
+func older(a, b *v1alpha1.IPBlock) bool {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
+}
+
+// live decides on a block that is Leased or Draining.
+func (l lookup) live(b *v1alpha1.IPBlock, gone map[string]bool, coolUntil time.Time) (transition, bool) {
+	t := transition{block: b, next: b.Spec.DeepCopy()}
+	uid, present := l.nodeUID[b.Spec.NodeName]
+	switch drain := l.drain(b); {
+	case !present && gone[b.Spec.NodeName]:
+		t.cause = causeNodeGone
+		t.next.State, t.next.CoolingUntil = v1alpha1.BlockCooling, seconds(coolUntil)
+	case b.Spec.State == v1alpha1.BlockDraining && l.released[b.Spec.NodeName][string(b.UID)]:
+		t.cause = causeReleased
+		t.next.State, t.next.CoolingUntil = v1alpha1.BlockCooling, seconds(coolUntil)
+	case b.Spec.State == v1alpha1.BlockLeased && drain != "":
+		t.cause = drain
+		t.next.State = v1alpha1.BlockDraining
+	case present && string(uid) != b.Spec.NodeUID:
+		t.cause = causeNodeBack
+		t.next.NodeUID = string(uid)
+	default:
+		return transition{}, false
+	}
+	return t, true
+}
+
+// drain returns why a Leased block must end, "" if it need not.
+func (l lookup) drain(b *v1alpha1.IPBlock) cause {
+	p := l.pools[b.Spec.PoolUID]
+	switch {
+	case p == nil || p.DeletionTimestamp != nil:
+		return causePoolGone
+	case p.Spec.State == v1alpha1.PoolDraining:
+		return causePoolDrains
+	case l.first[holder{b.Spec.PoolUID, b.Spec.NodeName}] != b:
+		return causeSecondBlock
+	}
+	return ""
+}
+
+// seconds rounds up to what the API keeps, so that no time is cut short.
+func seconds(t time.Time) *metav1.Time {
+	rounded := metav1.NewTime(t.Add(time.Second - time.Nanosecond).Truncate(time.Second))
+	return &rounded
+}
+
+// decideLeftovers returns the names of the nodes that are gone for good and have
+// no block that a pod may use: their BGPNode and NodeState go too.
+func decideLeftovers(s *State, gone map[string]bool) []string {
+	used := map[string]bool{}
+	for i := range s.Blocks {
+		if b := &s.Blocks[i]; b.Spec.State != v1alpha1.BlockCooling {
+			used[b.Spec.NodeName] = true
+		}
+	}
+	var out []string
+	for name := range gone {
+		if !used[name] {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

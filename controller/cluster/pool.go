@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/controller/ipam"
+)
+
+// Default prefix lengths of blocks: 64 addresses each.
+const (
+	defaultBlockSize4 = 26
+	defaultBlockSize6 = 122
+)
+
+// pool is an IPPool with its fields parsed.
+type pool struct {
+	*v1alpha1.IPPool
+	carve ipam.Pool
+	// invalid is why no range can be claimed, unselectable why no node leases.
+	invalid, unselectable *problem
+	// waiting are the nodes that should have a block and have none, by name.
+	waiting []*corev1.Node
+}
+
+// readPools parses the pools, oldest first: the order in which they may claim.
+func readPools(s *State) []*pool {
+	out := make([]*pool, len(s.Pools))
+	sels := newSelectors()
+	for i := range s.Pools {
+		out[i] = readPool(&s.Pools[i])
+		if err := sels.add(s.Pools[i].Spec.NodeSelector); err != nil {
+			out[i].unselectable = invalidSelector(err)
+		}
+	}
+	held := map[holder]bool{}
+	for i := range s.Blocks {
+		if b := &s.Blocks[i]; b.Spec.State == v1alpha1.BlockLeased {
+			held[holder{b.Spec.PoolUID, b.Spec.NodeName}] = true
+		}
+	}
+	for i := range s.Nodes {
+		node := &s.Nodes[i]
+		if node.DeletionTimestamp != nil {
+			continue
+		}
+		for _, n := range sels.match(node.Labels) {
+			if p := out[n]; !held[holder{string(p.UID), node.Name}] {
+				p.waiting = append(p.waiting, node)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *pool) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+// holder is who may hold one Leased block.
+type holder struct{ poolUID, node string }
+
+func readPool(in *v1alpha1.IPPool) *pool {
+	p := &pool{IPPool: in}
+	cidr, err := netip.ParsePrefix(in.Spec.CIDR)
+	if err != nil {
+		p.invalid = &problem{ReasonInvalidRange, fmt.Sprintf("spec.cidr: %v", err)}
+		return p
+	}
+	var reserved []netip.Prefix
+	for _, r := range in.Spec.Reserved {
+		if parsed, err := netip.ParsePrefix(r); err == nil {
+			reserved = append(reserved, parsed)
+		}
+	}
+	p.carve, err = ipam.NewPool(cidr, blockSize(in, cidr), reserved...)
+	if err != nil {
+		p.invalid = &problem{ReasonInvalidRange, fmt.Sprintf("spec.blockSize: %v: create another IPPool, both fields are immutable", err)}
+	}
+	return p
+}
+
+func blockSize(p *v1alpha1.IPPool, cidr netip.Prefix) int {
+	switch {
+	case p.Spec.BlockSize != nil:
+		return int(*p.Spec.BlockSize)
+	case cidr.Addr().Is4():
+		return defaultBlockSize4
+	default:
+		return defaultBlockSize6
+	}
+}
+
+// state is the pool's, with the API's default.
+func (p *pool) state() v1alpha1.PoolState { return cmp.Or(p.Spec.State, v1alpha1.PoolActive) }
+
+// leases says whether the pool may give blocks out.
+func (p *pool) leases() bool {
+	return p.invalid == nil && p.unselectable == nil && p.DeletionTimestamp == nil && p.state() == v1alpha1.PoolActive
+}
+
+// space is the pool's range with every block taken that the blocks know of,
+// whichever pool's they are.
+func (p *pool) space(blocks []v1alpha1.IPBlock) *ipam.Space {
+	s := ipam.NewSpace(p.carve)
+	for i := range blocks {
+		if cidr, err := netip.ParsePrefix(blocks[i].Spec.CIDR); err == nil {
+			s.Take(cidr)
+		}
+	}
+	return s
+}
+
+func names(nodes []*corev1.Node) []string {
+	out := make([]string, len(nodes))
+	for i, n := range nodes {
+		out[i] = n.Name
+	}
+	return out
+}

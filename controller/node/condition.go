@@ -1,0 +1,130 @@
+package node
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/bgp"
+	"fairlead.dev/controller/plan"
+)
+
+func condition(kind string, ok bool, reason, message string) metav1.Condition {
+	status := metav1.ConditionFalse
+	if ok {
+		status = metav1.ConditionTrue
+	}
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: clip(message, 4096)}
+}
+
+func conditions(st v1alpha1.NodeStateStatus, p plan.Plan, problems []plan.Problem, done applied) []metav1.Condition {
+	return []metav1.Condition{
+		ready(st, p, done),
+		routesInSync(st, done),
+		sessionsEstablished(st),
+		addressesAvailable(st, p),
+		configAccepted(problems),
+	}
+}
+
+// ready is about what this node alone can do: a ToR that is down leaves it True.
+func ready(st v1alpha1.NodeStateStatus, p plan.Plan, done applied) metav1.Condition {
+	const kind = v1alpha1.ConditionReady
+	if done.err != nil {
+		return condition(kind, false, "SyncFailed", done.err.Error())
+	}
+	if len(p.Leases) == 0 {
+		return condition(kind, false, "NoBlock", "no block is leased to this node: is there a Ready IPPool whose nodeSelector matches it, with a block left?")
+	}
+	for _, b := range st.Blocks {
+		prefix, _ := netip.ParsePrefix(b.CIDR)
+		if slices.Contains(p.BGP.Announce, prefix) && !b.Programmed {
+			return condition(kind, false, "BlockNotProgrammed", fmt.Sprintf("the kernel does not hold the route of block %s: see RoutesInSync", b.CIDR))
+		}
+	}
+	return condition(kind, true, "Synced", fmt.Sprintf("%d blocks programmed", len(st.Blocks)))
+}
+
+func routesInSync(st v1alpha1.NodeStateStatus, done applied) metav1.Condition {
+	const kind = v1alpha1.ConditionRoutesInSync
+	if len(done.routes.Failed) > 0 {
+		failed := make([]string, 0, len(done.routes.Failed))
+		for _, err := range done.routes.Failed {
+			failed = append(failed, err.Error())
+		}
+		return condition(kind, false, "RoutesFailed", list(failed))
+	}
+	if st.Routes.Installed < st.Routes.Wanted {
+		return condition(kind, false, "RoutesMissing", fmt.Sprintf("%d of %d routes are in the kernel", st.Routes.Installed, st.Routes.Wanted))
+	}
+	return condition(kind, true, "InSync", fmt.Sprintf("%d routes", st.Routes.Installed))
+}
+
+func sessionsEstablished(st v1alpha1.NodeStateStatus) metav1.Condition {
+	const kind = v1alpha1.ConditionSessionsEstablished
+	var down []string
+	for _, s := range st.Sessions {
+		if s.State != bgp.Established {
+			down = append(down, strings.TrimSuffix(fmt.Sprintf("%s (%s) is %s: %s", s.Peer, s.Address, s.State, s.LastError), ": "))
+		}
+	}
+	switch {
+	case st.SessionsWanted == 0:
+		return condition(kind, false, "NoPeers", "no BGPPeer selects this node and it is in no mesh: its pods are reachable from this node only")
+	case len(down) > 0:
+		return condition(kind, false, "SessionsDown", list(down))
+	}
+	return condition(kind, true, "AllEstablished", fmt.Sprintf("%d sessions", st.SessionsWanted))
+}
+
+// addressesAvailable looks at each family by itself: a dual-stack pod needs both.
+func addressesAvailable(st v1alpha1.NodeStateStatus, p plan.Plan) metav1.Condition {
+	const kind = v1alpha1.ConditionAddressesAvailable
+	free := map[bool]int64{}
+	for i, l := range p.Leases {
+		free[l.CIDR.Addr().Is4()] += 0
+		if !l.Closed {
+			free[l.CIDR.Addr().Is4()] += st.Blocks[i].Capacity - st.Blocks[i].Used
+		}
+	}
+	var out []string
+	for is4, n := range free {
+		if n <= 0 {
+			out = append(out, map[bool]string{true: "IPv4", false: "IPv6"}[is4])
+		}
+	}
+	slices.Sort(out)
+	switch {
+	case len(free) == 0:
+		return condition(kind, false, "NoBlock", "no block is leased to this node")
+	case len(out) > 0:
+		return condition(kind, false, "Exhausted", fmt.Sprintf("no %s address is free on this node: delete pods, or add an IPPool that selects it", strings.Join(out, " and no ")))
+	}
+	return condition(kind, true, "Available", fmt.Sprintf("%d in use", st.AddressesUsed))
+}
+
+func configAccepted(problems []plan.Problem) metav1.Condition {
+	const kind = v1alpha1.ConditionConfigAccepted
+	if len(problems) == 0 {
+		return condition(kind, true, "Accepted", "every object is in use as written")
+	}
+	texts := make([]string, 0, len(problems))
+	for _, p := range problems {
+		texts = append(texts, p.String())
+	}
+	return condition(kind, false, "ObjectsNotUsed", list(texts))
+}
+
+// list joins what is wrong, sorted, and keeps it readable when it is much.
+func list(texts []string) string {
+	const most = 5
+	slices.Sort(texts)
+	if extra := len(texts) - most; extra > 0 {
+		texts = append(texts[:most:most], fmt.Sprintf("and %d more", extra))
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,67 @@
+// Package node is the agent's loop: observe, Snapshot, plan.Compute, Apply,
+// report. It declares the ports that it consumes and knows no BGP engine and
+// no kernel. It writes its own NodeState, and nothing else of anyone's.
+//
+// Invariants: nothing is announced before the kernel is seen to hold its
+// route; missing input (API down, cache not synced, end-of-RIB not seen)
+// deletes nothing; a failed sync never ends the process.
+package node
+
+import (
+	"context"
+	"net/netip"
+
+	"fairlead.dev/bgp"
+	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/controller/plan"
+	"fairlead.dev/dataplane"
+)
+
+// Speaker speaks BGP.
+type Speaker interface {
+	Apply(context.Context, bgp.Config) error
+	// Routes fails while the engine has not started: nothing is known then.
+	Routes() ([]bgp.Route, error)
+	Sessions() []bgp.Session
+}
+
+// RouteTable is the kernel's, as far as it is the agent's.
+type RouteTable interface {
+	List() ([]dataplane.Route, error)
+	// Apply adds and replaces, and deletes only if prune is set.
+	Apply(want []dataplane.Route, prune bool) (dataplane.Result, error)
+}
+
+// AddressStore is the node's, shared with the CNI plugin.
+type AddressStore interface {
+	Read() (store.State, error)
+	// Update changes the state under the lock.
+	Update(func(*store.State) error) error
+}
+
+// Links tells about the node's links.
+type Links interface {
+	// Addresses are the node's own, without those of pods.
+	Addresses() ([]netip.Prefix, error)
+	// Pods are the names of the host ends of the pods' links that exist.
+	Pods() ([]string, error)
+	// Prepare sets what forwarding needs, also on links that came later.
+	Prepare() error
+}
+
+// IntentSource gives what the API wants of this node.
+type IntentSource interface {
+	// Current returns the newest Intent known, and where it is from. ok is
+	// false while there has never been any.
+	Current(context.Context) (in plan.Intent, source Source, ok bool)
+}
+
+// Source says where an Intent is from.
+type Source string
+
+const (
+	// FromAPI is read from synced caches of the API server.
+	FromAPI Source = "api"
+	// FromMemory is what the last agent on this node remembered on disk.
+	FromMemory Source = "snapshot"
+)

@@ -1,0 +1,158 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/bgp"
+	"fairlead.dev/controller/plan"
+	"fairlead.dev/controller/view"
+	"fairlead.dev/dataplane"
+)
+
+// report puts together what is known after a sync. It is the one place where
+// status is written from; conditions carry no times yet.
+func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems []plan.Problem, done applied, sessions []bgp.Session) view.Node {
+	if done.leases != nil {
+		s.Leases = done.leases
+	}
+	installed := p.Held(done.routes.Installed)
+	announced := map[netip.Prefix]bool{}
+	for _, x := range done.announced {
+		announced[x] = true
+	}
+	st := v1alpha1.NodeStateStatus{
+		NodeUID:        s.Intent.Node.Spec.NodeUID,
+		ASNumber:       int64(p.BGP.Global.ASN),
+		Sessions:       sessionStatus(p, sessions),
+		Blocks:         blockStatus(s, p, installed, announced),
+		ReleasedBlocks: done.released,
+		Routes:         routeCounts(p, done.routes, installed),
+	}
+	if p.BGP.Global.RouterID.IsValid() {
+		st.RouterID = p.BGP.Global.RouterID.String()
+	}
+	st.SessionsWanted = int64(len(p.BGP.Peers) + len(p.Barred))
+	for _, x := range st.Sessions {
+		if x.State == bgp.Established {
+			st.SessionsEstablished++
+		}
+	}
+	for _, b := range st.Blocks {
+		st.AddressesUsed += b.Used
+	}
+	st.Conditions = conditions(st, p, problems, done)
+	v := view.Node{
+		Name: name, At: time.Now(), Source: string(source), State: st,
+		Routes: viewRoutes(s, p, done.routes, installed, announced),
+	}
+	for _, x := range problems {
+		v.Problems = append(v.Problems, x.String())
+	}
+	return v
+}
+
+// waiting is the report of an agent that has never been told anything.
+func waiting(name string) view.Node {
+	st := v1alpha1.NodeStateStatus{Conditions: []metav1.Condition{condition(v1alpha1.ConditionReady, false, "NoBGPNode",
+		fmt.Sprintf("there is no BGPNode %q yet, and nothing remembered from an earlier run: is the Node registered, and fairlead-controller running?", name))}}
+	return view.Node{Name: name, At: time.Now(), State: st}
+}
+
+func sessionStatus(p plan.Plan, sessions []bgp.Session) []v1alpha1.SessionStatus {
+	have := map[netip.Addr]bgp.Session{}
+	for _, s := range sessions {
+		have[s.Address] = s
+	}
+	out := make([]v1alpha1.SessionStatus, 0, len(p.BGP.Peers))
+	for _, want := range p.BGP.Peers {
+		s, found := have[want.Address]
+		if !found {
+			s.State = "Idle"
+		}
+		row := v1alpha1.SessionStatus{
+			Peer: p.PeerNames[want.Address], Address: want.Address.String(), ASNumber: int64(want.ASN),
+			State: s.State, Received: s.Received, Accepted: s.Accepted, Advertised: s.Advertised,
+		}
+		if !s.Since.IsZero() {
+			row.Since = &metav1.Time{Time: s.Since.Truncate(time.Second)}
+		}
+		if s.State != bgp.Established {
+			row.LastError = clip(s.LastError, 1024)
+		}
+		out = append(out, row)
+	}
+	for _, b := range p.Barred {
+		out = append(out, v1alpha1.SessionStatus{Peer: b.Peer, Address: b.Address, ASNumber: b.ASN, State: "Idle", LastError: clip(b.Why, 1024)})
+	}
+	slices.SortFunc(out, compareSession)
+	return out
+}
+
+func compareSession(a, b v1alpha1.SessionStatus) int {
+	return cmp.Or(strings.Compare(a.Peer, b.Peer), strings.Compare(a.Address, b.Address))
+}
+
+func blockStatus(s plan.Snapshot, p plan.Plan, installed, announced map[netip.Prefix]bool) []v1alpha1.BlockStatus {
+	var out []v1alpha1.BlockStatus
+	for _, l := range p.Leases {
+		held := s.Leases[l.CIDR]
+		out = append(out, v1alpha1.BlockStatus{
+			CIDR: l.CIDR.String(), UID: l.UID, Capacity: held.Capacity, Used: held.Used,
+			Programmed: installed[l.CIDR], Advertised: announced[l.CIDR],
+		})
+	}
+	return out
+}
+
+func routeCounts(p plan.Plan, r dataplane.Result, installed map[netip.Prefix]bool) v1alpha1.RouteCounts {
+	out := v1alpha1.RouteCounts{Wanted: int64(len(p.Routes)), Failed: int64(len(r.Failed))}
+	for _, w := range p.Routes {
+		if installed[w.Prefix] {
+			out.Installed++
+		}
+	}
+	return out
+}
+
+func viewRoutes(s plan.Snapshot, p plan.Plan, r dataplane.Result, installed, announced map[netip.Prefix]bool) []view.Route {
+	learned := map[netip.Prefix]bgp.Route{}
+	for _, x := range s.RIB {
+		learned[x.Prefix] = x
+	}
+	var out []view.Route
+	for _, w := range p.Routes {
+		row := view.Route{Prefix: w.Prefix, Origin: "learned", NextHops: w.NextHops, Installed: installed[w.Prefix], Advertised: announced[w.Prefix]}
+		if w.Kind == dataplane.Blackhole {
+			row.Origin = "block"
+		} else {
+			row.From, row.Stale = learned[w.Prefix].Peers, learned[w.Prefix].Stale
+		}
+		if err := r.Failed[w.Prefix]; err != nil {
+			row.Problem = err.Error()
+		}
+		out = append(out, row)
+	}
+	for prefix, why := range p.Refused {
+		x := learned[prefix]
+		out = append(out, view.Route{Prefix: prefix, Origin: "learned", NextHops: x.NextHops, From: x.Peers, Stale: x.Stale, Refused: true, Problem: why})
+	}
+	slices.SortFunc(out, func(a, b view.Route) int {
+		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	})
+	return out
+}
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n-3], "") + "..."
+}

@@ -1,0 +1,108 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/dataplane"
+)
+
+// blocks is the part of the plan that follows from this node's IPBlocks.
+type blocks struct {
+	leases   []store.Lease
+	routes   []dataplane.Route
+	announce []netip.Prefix
+	released []string
+	// ours are the blocks that this node still serves.
+	ours []netip.Prefix
+}
+
+func planBlocks(s Snapshot) (blocks, []Problem) {
+	var out blocks
+	var problems []Problem
+	pools := map[string]v1alpha1.IPPool{}
+	for _, p := range s.Intent.Pools {
+		pools[string(p.UID)] = p
+	}
+	known := map[netip.Prefix]bool{}
+	for _, b := range s.Intent.Blocks {
+		cidr, bad := parsePrefix("IPBlock/"+b.Name, "spec.cidr", b.Spec.CIDR)
+		if bad != nil {
+			problems = append(problems, *bad)
+			continue
+		}
+		known[cidr] = true
+		pool, found := pools[b.Spec.PoolUID]
+		held, stored := s.Leases[cidr]
+		out.add(b, cidr, pool, found, held, stored)
+		if b.Spec.State == v1alpha1.BlockCooling && held.Used > 0 {
+			problems = append(problems, lost("IPBlock/"+b.Name, "is "+string(b.Spec.State), held.Used))
+		}
+	}
+	// A lease that the API no longer knows takes no new pod. Its addresses stay
+	// in the store until their pods end, so that no other lease can give them out.
+	for cidr, held := range s.Leases {
+		if !known[cidr] && held.Used > 0 {
+			out.leases = append(out.leases, store.Lease{CIDR: cidr, UID: held.UID, Closed: true})
+			problems = append(problems, lost("IPBlock/"+v1alpha1.BlockName(cidr), "is gone", held.Used))
+		}
+	}
+	slices.SortFunc(out.leases, func(a, b store.Lease) int { return dataplane.ComparePrefix(a.CIDR, b.CIDR) })
+	slices.SortFunc(out.announce, dataplane.ComparePrefix)
+	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.String(), b.String()) })
+	slices.Sort(out.released)
+	return out, problems
+}
+
+// add plans one block by its state. The order in which a Draining block ends:
+// closed in the store, seen empty while closed, withdrawn, unprogrammed,
+// dropped from the store, reported released.
+func (o *blocks) add(b v1alpha1.IPBlock, cidr netip.Prefix, pool v1alpha1.IPPool, poolFound bool, held Lease, stored bool) {
+	lease := store.Lease{
+		CIDR:     cidr,
+		UID:      string(b.UID),
+		Pool:     b.Spec.PoolName,
+		Closed:   b.Spec.State != v1alpha1.BlockLeased,
+		Reserved: reservedIn(pool, cidr),
+	}
+	switch {
+	case b.Spec.State == v1alpha1.BlockCooling:
+		// Soon another node's: not announced and not blackholed, so that a
+		// route to its next holder works from here too.
+		if held.Used > 0 {
+			o.leases = append(o.leases, lease)
+		}
+		return
+	case b.Spec.State == v1alpha1.BlockDraining && (!stored || held.Closed && held.Used == 0):
+		o.released = append(o.released, string(b.UID))
+		return
+	}
+	o.leases = append(o.leases, lease)
+	o.ours = append(o.ours, cidr)
+	o.routes = append(o.routes, dataplane.Route{Prefix: cidr, Kind: dataplane.Blackhole})
+	if !poolFound || pool.Spec.Advertise == nil || *pool.Spec.Advertise {
+		o.announce = append(o.announce, cidr)
+	}
+}
+
+// reservedIn returns the pool's reserved ranges that touch the block, sorted.
+// Malformed ones are the controller's to report on the pool.
+func reservedIn(pool v1alpha1.IPPool, block netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, r := range pool.Spec.Reserved {
+		if p, err := netip.ParsePrefix(r); err == nil && p.Overlaps(block) {
+			out = append(out, p.Masked())
+		}
+	}
+	slices.SortFunc(out, dataplane.ComparePrefix)
+	return slices.Compact(out)
+}
+
+func lost(object, what string, used int64) Problem {
+	return Problem{Object: object, Message: fmt.Sprintf(
+		"%s, but %d addresses of it are in use on this node and no longer reachable from others: delete these pods, they will get new addresses", what, used)}
+}

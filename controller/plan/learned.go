@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"fairlead.dev/bgp"
+	"fairlead.dev/dataplane"
+)
+
+// planLearned returns the routes to program for the RIB, and why others are
+// refused. The speaker has already dropped what no pool covers; what is refused
+// here would, once in the kernel, cut this node off or hijack its own pods.
+func planLearned(s Snapshot, own blocks, peers []bgp.Peer) ([]dataplane.Route, map[netip.Prefix]string) {
+	var out []dataplane.Route
+	refused := map[netip.Prefix]string{}
+	for _, r := range s.RIB {
+		if slices.Contains(own.ours, r.Prefix) {
+			continue // our own announcement, reflected
+		}
+		if why := refusal(r.Prefix, s, own.ours, peers); why != "" {
+			refused[r.Prefix] = why
+			continue
+		}
+		hops, why := reachable(r.NextHops, s.Local)
+		if len(hops) == 0 {
+			refused[r.Prefix] = why
+			continue
+		}
+		out = append(out, dataplane.Route{Prefix: r.Prefix, Kind: dataplane.Unicast, NextHops: hops})
+	}
+	return out, refused
+}
+
+func refusal(p netip.Prefix, s Snapshot, ours []netip.Prefix, peers []bgp.Peer) string {
+	for _, b := range ours {
+		if b.Bits() < p.Bits() && b.Contains(p.Addr()) {
+			return fmt.Sprintf("lies in %s, which is leased to this node", b)
+		}
+	}
+	for _, l := range s.Local {
+		if p.Contains(l.Addr()) {
+			return fmt.Sprintf("covers this node's own address %s", l.Addr())
+		}
+	}
+	for _, a := range s.APIServer {
+		if p.Contains(a) {
+			return fmt.Sprintf("covers the API server's address %s", a)
+		}
+	}
+	for _, n := range peers {
+		if p.Contains(n.Address) {
+			return fmt.Sprintf("covers the address of the peer %s", n.Address)
+		}
+	}
+	return ""
+}
+
+// reachable returns the next hops that are neighbours of this node, and, if
+// there are none, why. One that is not would make the kernel refuse the route
+// with all its other next hops.
+func reachable(hops []netip.Addr, local []netip.Prefix) (out []netip.Addr, why string) {
+	for _, hop := range hops {
+		switch {
+		case slices.ContainsFunc(local, func(l netip.Prefix) bool { return l.Addr() == hop }):
+			why = "its next hop is this node itself"
+		case hop.Zone() == "" && !slices.ContainsFunc(local, func(l netip.Prefix) bool { return l.Contains(hop) }):
+			why = fmt.Sprintf("its next hop %s is on no subnet of this node: the peer should be its own next hop", hop)
+		default:
+			out = append(out, hop)
+		}
+	}
+	return out, why
+}

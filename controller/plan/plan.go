@@ -1,0 +1,114 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"fairlead.dev/bgp"
+	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/dataplane"
+)
+
+// Plan is what the node should do.
+type Plan struct {
+	// Leases go to the address store, sorted by CIDR.
+	Leases []store.Lease
+	// Routes are all the kernel routes of the agent, sorted by prefix.
+	Routes []dataplane.Route
+	// BGP is the speaker's configuration. Its Announce holds every prefix to be
+	// announced once the kernel holds its route: see Announceable.
+	BGP bgp.Config
+	// PeerNames names the sessions: a BGPPeer, or node/NAME.
+	PeerNames map[netip.Addr]string
+	// Barred are the sessions asked for and not among BGP.Peers, sorted by peer.
+	Barred []Barred
+	// Released are the UIDs of Draining blocks of which, after this plan is
+	// applied, the node holds nothing.
+	Released []string
+	// Refused are learned prefixes that are not programmed, and why.
+	Refused map[netip.Prefix]string
+}
+
+// Compute makes the plan.
+func Compute(s Snapshot) (Plan, []Problem) {
+	var problems []Problem
+	report := func(p ...Problem) { problems = append(problems, p...) }
+
+	node, bad := parseNode(s.Intent.Node)
+	report(bad...)
+	blocks, bad := planBlocks(s)
+	report(bad...)
+	ranges, bad := parseRanges(s.Intent.Ranges)
+	report(bad...)
+	peers, bad := planPeers(s.Intent, node, ranges)
+	report(bad...)
+	learned, refused := planLearned(s, blocks, peers.sessions)
+
+	p := Plan{
+		Leases:    blocks.leases,
+		Routes:    append(blocks.routes, learned...),
+		PeerNames: peers.names,
+		Barred:    peers.barred,
+		Released:  blocks.released,
+		Refused:   refused,
+		BGP: bgp.Config{
+			Global: bgp.Global{
+				ASN:         node.asn,
+				RouterID:    node.routerID,
+				ListenPort:  node.listenPort,
+				RestartTime: node.restartTime,
+				Restarting:  s.Restarting,
+			},
+			Peers:    peers.sessions,
+			Announce: blocks.announce,
+		},
+	}
+	dataplane.SortRoutes(p.Routes)
+	return p, problems
+}
+
+// Held are the prefixes whose routes the kernel holds as planned. Another route
+// of the same prefix, which could not be replaced, does not count.
+func (p Plan) Held(installed []dataplane.Route) map[netip.Prefix]bool {
+	planned := make(map[netip.Prefix]dataplane.Route, len(p.Routes))
+	for _, r := range p.Routes {
+		planned[r.Prefix] = r
+	}
+	held := make(map[netip.Prefix]bool, len(installed))
+	for _, r := range installed {
+		want, ok := planned[r.Prefix]
+		held[r.Prefix] = ok && want.Equal(r)
+	}
+	return held
+}
+
+// Announceable returns the configuration with only those prefixes announced
+// whose routes the kernel holds: nothing is advertised before it is programmed.
+func (p Plan) Announceable(installed []dataplane.Route) bgp.Config {
+	held := p.Held(installed)
+	c := p.BGP
+	c.Announce = slices.DeleteFunc(slices.Clone(c.Announce), func(x netip.Prefix) bool { return !held[x] })
+	return c
+}
+
+func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }
+
+// parsePrefix accepts what the API server's CEL rules accept; a failure means
+// that the object was written around them.
+func parsePrefix(object, field, value string) (netip.Prefix, *Problem) {
+	p, err := netip.ParsePrefix(value)
+	if err != nil || p != p.Masked() {
+		return netip.Prefix{}, &Problem{object, field, fmt.Sprintf("%q is not a network such as 10.244.0.0/26 or fd00::/122", value)}
+	}
+	return p, nil
+}
+
+func parseAddr(object, field, value string) (netip.Addr, *Problem) {
+	a, err := netip.ParseAddr(value)
+	if err != nil || a.Zone() != "" || a.Is4In6() {
+		return netip.Addr{}, &Problem{object, field, fmt.Sprintf("%q is not an address such as 192.0.2.1 or 2001:db8::1", value)}
+	}
+	return a, nil
+}

@@ -1,0 +1,245 @@
+package fake_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/fake"
+	"fairlead.dev/dataplane/nstest"
+	"fairlead.dev/dataplane/route"
+)
+
+// table is what the agent uses of either.
+type table interface {
+	List() ([]dataplane.Route, error)
+	Apply(want []dataplane.Route, prune bool) (dataplane.Result, error)
+	Watch(ctx context.Context) (<-chan struct{}, error)
+	Clean() error
+	Close() error
+}
+
+var (
+	_ table = (*fake.Table)(nil)
+	_ table = (*route.Table)(nil)
+)
+
+// unreachable is a prefix that both tables refuse: the fake because it is told
+// to, the kernel because of its next hop.
+var unreachable = via("10.244.9.0/26", "192.0.2.1")
+
+// backend is one implementation under the contract.
+type backend struct {
+	table
+	// drop removes a route behind the table's back.
+	drop func(netip.Prefix)
+}
+
+func newFake(*testing.T) backend {
+	f := &fake.Table{}
+	f.Refuse(unreachable.Prefix, errors.New("next hop is not on a connected subnet"))
+	return backend{f, f.Drop}
+}
+
+func newKernel(t *testing.T) backend {
+	ns := nstest.New(t, "contract")
+	ns.Run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far0")
+	ns.Run(t, "ip", "addr", "add", "10.2.0.1/24", "dev", "eth0")
+	ns.Run(t, "ip", "addr", "add", "2001:db8::1/64", "dev", "eth0", "nodad")
+	ns.Run(t, "ip", "link", "set", "far0", "up")
+	ns.Run(t, "ip", "link", "set", "eth0", "up")
+	var b backend
+	ns.Do(t, func() {
+		k, err := route.Open()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = k.Close() })
+		b = backend{inside{k, ns, t}, func(p netip.Prefix) { ns.Run(t, "ip", "route", "del", p.String()) }}
+	})
+	return b
+}
+
+// inside subscribes from within the namespace, as the agent of a node does.
+type inside struct {
+	*route.Table
+	ns nstest.NS
+	t  *testing.T
+}
+
+func (i inside) Watch(ctx context.Context) (ch <-chan struct{}, err error) {
+	i.ns.Do(i.t, func() { ch, err = i.Table.Watch(ctx) })
+	return ch, err
+}
+
+func TestContract(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) backend{"fake": newFake, "kernel": newKernel} {
+		for step, test := range map[string]func(*testing.T, backend){
+			"converge": converge, "prune": prune, "refused": refused, "bad input": badInput,
+			"replacement refused": replacementRefused, "clean": clean, "watch": watch,
+		} {
+			t.Run(name+"/"+step, func(t *testing.T) { test(t, open(t)) })
+		}
+	}
+}
+
+func converge(t *testing.T, b backend) {
+	for _, plan := range [][]dataplane.Route{
+		{via("10.244.1.0/26", "10.2.0.11"), blackhole("10.244.2.0/26"), blackhole("fd00:2::/122")},
+		{via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"), via("10.244.2.0/26", "10.2.0.11"), via("fd00:2::/122", "2001:db8::11")},
+		{blackhole("10.244.1.0/26"), via("fd00:2::/122", "2001:db8::11", "2001:db8::12"), via("fd00:3::/122", "fe80::9%eth0")},
+		nil,
+	} {
+		res := apply(t, b, true, plan...)
+		wantFailed(t, res)
+		wantSame(t, "Installed", res.Installed, plan...)
+		list, err := b.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, "List", list, plan...)
+	}
+}
+
+func prune(t *testing.T, b backend) {
+	apply(t, b, true, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"))
+	res := apply(t, b, false, via("10.244.2.0/26", "10.2.0.11"), blackhole("10.244.3.0/26"))
+	wantSame(t, "Installed without prune", res.Installed,
+		blackhole("10.244.1.0/26"), via("10.244.2.0/26", "10.2.0.11"), blackhole("10.244.3.0/26"))
+	res = apply(t, b, true, blackhole("10.244.3.0/26"))
+	wantSame(t, "Installed with prune", res.Installed, blackhole("10.244.3.0/26"))
+}
+
+func refused(t *testing.T, b backend) {
+	res := apply(t, b, true, blackhole("10.244.1.0/26"), unreachable, blackhole("10.244.99.0/26"))
+	wantFailed(t, res, unreachable.Prefix)
+	wantSame(t, "Installed", res.Installed, blackhole("10.244.1.0/26"), blackhole("10.244.99.0/26"))
+}
+
+// What was there before stays and is told.
+func replacementRefused(t *testing.T, b backend) {
+	good := via("10.244.8.0/26", "10.2.0.11")
+	wantFailed(t, apply(t, b, true, good))
+	if f, ok := b.table.(*fake.Table); ok {
+		f.Refuse(good.Prefix, errors.New("next hop is not on a connected subnet"))
+	}
+	res := apply(t, b, true, via("10.244.8.0/26", "192.0.2.1"))
+	wantFailed(t, res, good.Prefix)
+	wantSame(t, "Installed", res.Installed, good)
+}
+
+// A wish that makes no sense is no wish to be rid of what is there.
+func badInput(t *testing.T, b backend) {
+	apply(t, b, true, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"), blackhole("10.244.3.0/26"))
+	res := apply(t, b, true,
+		via("10.244.1.0/26", "2001:db8::11"), via("10.244.2.0/26"),
+		blackhole("10.244.4.0/26"), via("10.244.4.0/26", "10.2.0.11"),
+		via("10.244.5.7/26", "10.2.0.12", "10.2.0.11", "10.2.0.12"))
+	wantFailed(t, res, prefixes("10.244.1.0/26", "10.244.2.0/26", "10.244.4.0/26")...)
+	wantSame(t, "Installed", res.Installed, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"),
+		blackhole("10.244.4.0/26"), via("10.244.5.0/26", "10.2.0.11", "10.2.0.12"))
+	if !errors.Is(res.Failed[netip.MustParsePrefix("10.244.4.0/26")], dataplane.ErrTwice) {
+		t.Errorf("two wishes for a prefix: %v, want ErrTwice", res.Failed)
+	}
+}
+
+func clean(t *testing.T, b backend) {
+	apply(t, b, true, blackhole("10.244.1.0/26"), blackhole("fd00:1::/122"))
+	if err := b.Clean(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "List", list)
+}
+
+func watch(t *testing.T, b backend) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ch, err := b.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := blackhole("10.244.1.0/26")
+	apply(t, b, true, want)
+	b.drop(want.Prefix)
+	receive(t, ch, true)
+	res := apply(t, b, true, want)
+	wantSame(t, "Installed", res.Installed, want)
+	cancel()
+	receive(t, ch, false)
+}
+
+func receive(t *testing.T, ch <-chan struct{}, wantOpen bool) {
+	t.Helper()
+	timeout := time.After(5 * time.Second)
+	for {
+		select {
+		case _, open := <-ch:
+			if open == wantOpen {
+				return
+			}
+			if !open {
+				t.Fatal("the watch has ended")
+			}
+		case <-timeout:
+			t.Fatalf("waited 5 s in vain for the watch (notice wanted: %v)", wantOpen)
+		}
+	}
+}
+
+func apply(t *testing.T, b backend, prune bool, want ...dataplane.Route) dataplane.Result {
+	t.Helper()
+	res, err := b.Apply(want, prune)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func wantFailed(t *testing.T, res dataplane.Result, want ...netip.Prefix) {
+	t.Helper()
+	got := slices.SortedFunc(maps.Keys(res.Failed), dataplane.ComparePrefix)
+	if !slices.Equal(got, want) {
+		t.Errorf("failed: %v, want %v", res.Failed, want)
+	}
+}
+
+func wantSame(t *testing.T, what string, got []dataplane.Route, want ...dataplane.Route) {
+	t.Helper()
+	opts := cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(dataplane.Route.Equal)}
+	if diff := cmp.Diff(want, got, opts); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func via(prefix string, hops ...string) dataplane.Route {
+	r := dataplane.Route{Prefix: netip.MustParsePrefix(prefix)}
+	for _, hop := range hops {
+		r.NextHops = append(r.NextHops, netip.MustParseAddr(hop))
+	}
+	return r
+}
+
+func blackhole(prefix string) dataplane.Route {
+	return dataplane.Route{Prefix: netip.MustParsePrefix(prefix), Kind: dataplane.Blackhole}
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range texts {
+		out = append(out, netip.MustParsePrefix(text))
+	}
+	return out
+}

@@ -1,0 +1,150 @@
+package nl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	rtnl "github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// ErrInterrupted is a dump during which the table changed, each time that it
+// was tried: entries may be missing from it or be there twice. What it does
+// hold is returned with the error; what it does not hold proves nothing.
+var ErrInterrupted = errors.New("dump interrupted by changes")
+
+// dumpAttempts bounds how often an interrupted dump is tried again.
+const dumpAttempts = 5
+
+// collect dumps and keeps what parse makes of each entry and keeps. Of a group
+// (RTNLGRP_*_ROUTE, 0 for none) a notification during the dump counts as an
+// interruption.
+//
+// The kernel itself does not say when a route dump was upset by a change: neither
+// family's sets NLM_F_DUMP_INTR. IPv6 goes back to the start of the tree after
+// a change and skips as many entries as it had told, so that one removed
+// meanwhile hides another that is there, and one added makes another appear
+// twice (fib6_dump_table). It notifies under the same lock as it changes and
+// walks, so no such change escapes a member of the group.
+func collect[T any](c *Conn, req Message, group int, parse func(body []byte) (item T, keep bool, err error)) ([]T, error) {
+	var items []T
+	var err error
+	for range dumpAttempts {
+		items = items[:0]
+		err = c.watched(group, func() error {
+			return c.dump(req, func(body []byte) error {
+				item, keep, err := parse(body)
+				if keep {
+					items = append(items, item)
+				}
+				return err
+			})
+		})
+		if !errors.Is(err, ErrInterrupted) {
+			break
+		}
+	}
+	return items, err
+}
+
+// watched dumps as a member of the group.
+func (c *Conn) watched(group int, dump func() error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if group == 0 {
+		return dump()
+	}
+	if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group); err != nil {
+		return fmt.Errorf("join rtnetlink group %d: %w", group, err)
+	}
+	err := dump()
+	if leaveErr := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, group); leaveErr != nil {
+		return errors.Join(err, fmt.Errorf("leave rtnetlink group %d: %w", group, leaveErr))
+	}
+	changed, drainErr := c.drain()
+	if err == nil && drainErr == nil && changed {
+		return ErrInterrupted
+	}
+	return errors.Join(err, drainErr)
+}
+
+// drain reads the notifications that the dump left. They are all there: the
+// socket has left the group.
+func (c *Conn) drain() (changed bool, err error) {
+	for {
+		err := c.receive(func(h unix.NlMsghdr, body []byte) error {
+			changed = changed || tellsOfMain(h, body)
+			return nil
+		})
+		switch {
+		case errors.Is(err, unix.ENOBUFS):
+			changed = true
+		case errors.Is(err, unix.EAGAIN):
+			return changed, nil
+		case err != nil:
+			return changed, fmt.Errorf("read notifications: %w", err)
+		}
+	}
+}
+
+// tellsOfMain says that a message is the notification of a change in the main
+// table: each IPv6 table has a tree of its own, and addresses of pods come and
+// go in the local one. Entries of a dump, unlike it, are marked as parts of one.
+func tellsOfMain(h unix.NlMsghdr, body []byte) bool {
+	return (h.Type == unix.RTM_NEWROUTE || h.Type == unix.RTM_DELROUTE) &&
+		(len(body) < unix.SizeofRtMsg || rtnl.DeserializeRtMsg(body).Table == unix.RT_TABLE_MAIN)
+}
+
+// dump hands every entry to each. An error of each ends the dump after the rest
+// of it was read, so that the socket is ready for the next exchange. The caller
+// holds c.mu.
+func (c *Conn) dump(req Message, each func(body []byte) error) error {
+	req.Flags |= unix.NLM_F_DUMP
+	req.Seq = c.next()
+	if err := c.send(req.Serialize()); err != nil {
+		return fmt.Errorf("send to the kernel: %w", err)
+	}
+	var interrupted, done bool
+	var failed error
+	for !done {
+		err := c.receive(func(h unix.NlMsghdr, body []byte) error {
+			switch {
+			case h.Seq == req.Seq && (h.Type == unix.NLMSG_DONE || h.Type == unix.NLMSG_ERROR):
+				done = true
+				end := endOfDump(body)
+				if errors.Is(end, unix.ENOBUFS) { // notifications left it no room to begin; watched reads what still comes
+					interrupted, end = true, nil
+				}
+				failed = errors.Join(failed, end)
+			case h.Flags&unix.NLM_F_MULTI == 0:
+				interrupted = interrupted || tellsOfMain(h, body)
+			case failed == nil && h.Seq == req.Seq: // and no late answer to an earlier exchange
+				failed = each(body)
+			}
+			interrupted = interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
+			return nil
+		})
+		switch {
+		case errors.Is(err, unix.ENOBUFS): // notifications were lost; the dump goes on
+			interrupted = true
+		case err != nil:
+			return fmt.Errorf("read from the kernel: %w", err)
+		}
+	}
+	if failed == nil && interrupted {
+		return ErrInterrupted
+	}
+	return failed
+}
+
+// endOfDump reads the negative errno with which NLMSG_DONE and NLMSG_ERROR begin.
+func endOfDump(body []byte) error {
+	if len(body) < 4 {
+		return fmt.Errorf("%w: end of dump of %d bytes", ErrMalformed, len(body))
+	}
+	if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
+		return &Error{Errno: unix.Errno(-code)}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package nl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	rtnl "github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// ErrOverrun says that notifications were lost (ENOBUFS): what they told has to
+// be read again. The monitor goes on.
+var ErrOverrun = errors.New("notifications lost")
+
+// Event is one notification.
+type Event struct {
+	Type  uint16
+	Flags uint16
+	// PortID is the socket whose request caused the change, 0 for the kernel itself.
+	PortID uint32
+	Body   []byte
+}
+
+// Monitor is a socket for notifications, in the network namespace of the thread
+// that subscribed.
+type Monitor struct {
+	socket *rtnl.NetlinkSocket
+}
+
+// Subscribe joins the groups (RTNLGRP_*, up to 32).
+func Subscribe(groups ...uint) (*Monitor, error) {
+	socket, err := rtnl.Subscribe(unix.NETLINK_ROUTE, groups...)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to rtnetlink: %w", err)
+	}
+	if socket.SetReceiveBufferSize(receiveBuffer, true) != nil { // past net.core.rmem_max, with CAP_NET_ADMIN
+		err = socket.SetReceiveBufferSize(receiveBuffer, false)
+	}
+	if err != nil {
+		socket.Close()
+		return nil, fmt.Errorf("subscribe to rtnetlink: %w", err)
+	}
+	return &Monitor{socket: socket}, nil
+}
+
+// Close ends the subscription.
+func (m *Monitor) Close() { m.socket.Close() }
+
+// Receive waits for the next notifications and hands each to f. It returns
+// ErrOverrun when some were lost, ErrMalformed when they make no sense, and any other error when the monitor is of no
+// more use: ctx's error once ctx is done, which closes it.
+func (m *Monitor) Receive(ctx context.Context, f func(Event)) error {
+	stop := context.AfterFunc(ctx, m.Close) // a read ends when its socket is closed
+	defer stop()
+	msgs, from, err := m.socket.Receive()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, unix.ENOBUFS):
+		return ErrOverrun
+	case errors.Is(err, unix.EINVAL): // what the library says of lengths that do not fit
+		return ErrMalformed
+	case err != nil:
+		return fmt.Errorf("read notifications: %w", err)
+	case from.Pid != 0: // 0 is the kernel; another process may write to us too
+		return nil
+	}
+	for _, msg := range msgs {
+		f(Event{Type: msg.Header.Type, Flags: msg.Header.Flags, PortID: msg.Header.Pid, Body: msg.Data})
+	}
+	return nil
+}

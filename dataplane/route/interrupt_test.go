@@ -1,0 +1,157 @@
+package route
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/nl"
+)
+
+// interrupted is a real kernel whose listings see too little, and say so.
+type interrupted struct {
+	kernel
+	hide func(nl.Route) bool
+	err  error
+}
+
+func (k interrupted) Routes(family uint8, keep func(nl.Route) bool) ([]nl.Route, error) {
+	routes, err := k.kernel.Routes(family, func(r nl.Route) bool { return keep(r) && !k.hide(r) })
+	return routes, errors.Join(err, k.err)
+}
+
+func TestInterruptedDumpDeletesNothing(t *testing.T) {
+	n := newNode(t)
+	n.install(via("10.244.1.0/26", "10.2.0.11"), blackhole("10.244.2.0/26"), blackhole("fd00:1::/122"))
+	n.table.kernel = interrupted{n.table.conn, func(nl.Route) bool { return false }, nl.ErrInterrupted}
+	// One changed, one new, one not wanted, one not wanted of the other family.
+	want := []dataplane.Route{via("10.244.1.0/26", "10.2.0.12"), blackhole("10.244.3.0/26")}
+	res, err := n.table.Apply(want, true)
+	if !errors.Is(err, nl.ErrInterrupted) {
+		t.Errorf("error %v, want ErrInterrupted", err)
+	}
+	wantRoutes(t, res.Installed, via("10.244.1.0/26", "10.2.0.12"), blackhole("10.244.2.0/26"), blackhole("10.244.3.0/26"), blackhole("fd00:1::/122"))
+	n.wantKernel("10.244.1.0/26 via 10.2.0.12 dev eth0 metric 1700", "blackhole 10.244.2.0/26 metric 1700",
+		"blackhole 10.244.3.0/26 metric 1700", "blackhole fd00:1::/122 dev lo metric 1700 pref medium")
+	if _, err := n.table.List(); !errors.Is(err, nl.ErrInterrupted) {
+		t.Errorf("List: %v, want ErrInterrupted", err)
+	}
+}
+
+// What the listing did not show is written as new, which the kernel refuses to
+// do over what is there, ours or not.
+func TestInterruptedDumpOverwritesNothingUnseen(t *testing.T) {
+	n := newNode(t)
+	n.ip("route", "add", "10.244.1.0/26", "via", "10.2.0.99", "proto", "static", "metric", "1700")
+	n.ip("route", "add", "fd00:1::/122", "via", "2001:db8:2::99", "proto", "static", "metric", "1700")
+	before := n.ours("proto", "static")
+	n.table.kernel = interrupted{n.table.conn, func(nl.Route) bool { return true }, nl.ErrInterrupted}
+	res, err := n.table.Apply([]dataplane.Route{via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11")}, true)
+	if !errors.Is(err, nl.ErrInterrupted) {
+		t.Errorf("error %v, want ErrInterrupted", err)
+	}
+	for p, err := range res.Failed {
+		if !errors.Is(err, unix.EEXIST) {
+			t.Errorf("%s: %v, want EEXIST", p, err)
+		}
+	}
+	if len(res.Failed) != 2 {
+		t.Errorf("failed: %v, want 2", res.Failed)
+	}
+	wantLines(t, n.ours("proto", "static"), before...)
+	n.wantKernel()
+}
+
+func TestFailedDumpTouchesNothing(t *testing.T) {
+	n := newNode(t)
+	n.install(blackhole("10.244.2.0/26"))
+	n.table.kernel = interrupted{n.table.conn, func(nl.Route) bool { return false }, unix.ENOBUFS}
+	res, err := n.table.Apply([]dataplane.Route{blackhole("10.244.3.0/26")}, true)
+	if !errors.Is(err, unix.ENOBUFS) || len(res.Installed)+len(res.Failed) != 0 {
+		t.Errorf("Apply: %v, %v, want nothing and ENOBUFS", res, err)
+	}
+	n.wantKernel("blackhole 10.244.2.0/26 metric 1700")
+}
+
+// lossy is a real kernel whose every answer to a batch gets lost.
+type lossy struct{ kernel }
+
+func (k lossy) Batch(msgs []nl.Message) []error {
+	results := k.kernel.Batch(msgs)
+	for i := range results {
+		results[i] = nl.ErrUnanswered
+	}
+	return results
+}
+
+// The kernel's table is the truth, not its answers.
+func TestLostAnswersAreReadBack(t *testing.T) {
+	n := newNode(t)
+	n.table.kernel = lossy{n.table.conn}
+	good, bad := via("10.244.1.0/26", "10.2.0.11"), via("10.244.2.0/26", "192.0.2.1")
+	res := n.apply(true, good, bad)
+	wantRoutes(t, res.Installed, good)
+	if len(res.Failed) != 1 || !errors.Is(res.Failed[bad.Prefix], nl.ErrUnanswered) {
+		t.Errorf("failed: %v, want one, ErrUnanswered", res.Failed)
+	}
+}
+
+// thief is a real kernel in which someone removes all that was written.
+type thief struct{ kernel }
+
+func (k thief) Batch(msgs []nl.Message) []error {
+	results := k.kernel.Batch(msgs)
+	for i, m := range msgs {
+		m.Type, m.Flags = unix.RTM_DELROUTE, unix.NLM_F_REQUEST
+		k.kernel.Batch([]nl.Message{m})
+		results[i] = nil
+	}
+	return results
+}
+
+func TestWhatVanishesIsNotInstalled(t *testing.T) {
+	n := newNode(t)
+	n.table.kernel = thief{n.table.conn}
+	r := blackhole("10.244.1.0/26")
+	res := n.apply(true, r)
+	wantRoutes(t, res.Installed)
+	if !errors.Is(res.Failed[r.Prefix], ErrVanished) {
+		t.Errorf("failed: %v, want ErrVanished", res.Failed)
+	}
+}
+
+// double is a real kernel whose interrupted listing tells each route also as it
+// was before: what looks like a surplus is all that there is.
+type double struct{ kernel }
+
+func (k double) Routes(family uint8, keep func(nl.Route) bool) ([]nl.Route, error) {
+	routes, err := k.kernel.Routes(family, keep)
+	var told []nl.Route
+	for _, r := range routes {
+		was := r
+		was.Hops = []nl.Hop{{Addr: netip.MustParseAddr("10.2.0.77"), Link: r.Hops[0].Link}}
+		told = append(told, was, r, r)
+	}
+	return told, errors.Join(err, nl.ErrInterrupted)
+}
+
+func TestInterruptedDumpRemovesNoSurplus(t *testing.T) {
+	n := newNode(t)
+	r := via("10.244.1.0/26", "10.2.0.11")
+	n.install(r)
+	m := n.monitor()
+	n.table.kernel = double{n.table.conn}
+	if _, err := n.table.Apply([]dataplane.Route{r}, true); !errors.Is(err, nl.ErrInterrupted) {
+		t.Errorf("error %v, want ErrInterrupted", err)
+	}
+	for _, line := range m.until("198.51.101.0/24") {
+		if strings.HasPrefix(line, "Deleted") && strings.Contains(line, "10.244.") {
+			t.Errorf("the kernel says %q", line)
+		}
+	}
+	n.wantKernel("10.244.1.0/26 via 10.2.0.11 dev eth0 metric 1700")
+}

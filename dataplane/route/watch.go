@@ -1,0 +1,112 @@
+package route
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/nl"
+)
+
+// Watch tells that the kernel may no longer hold what Apply left: our routes
+// were changed by anyone but this Table, a foreign route came into the way of a
+// route that the last Apply wanted or went out of it, or a link or an address of the node
+// changed (IPv4 routes go with their link without a word). Pods' links are left
+// out. Notifications are coalesced: one waits in the channel at most, and it
+// asks for a full Apply. Those that the kernel had to drop count as one.
+//
+// The channel is closed when ctx is done; should the socket fail before, then
+// after a last notification. The sockets are of the network namespace of the
+// thread that calls.
+func (t *Table) Watch(ctx context.Context) (<-chan struct{}, error) {
+	self, err := t.conn.PortID()
+	if err != nil {
+		return nil, err
+	}
+	m, err := nl.Subscribe(watchGroups()...)
+	if err != nil {
+		return nil, err
+	}
+	ch := make(chan struct{}, 1)
+	f := filter{self: self, wanted: t.wants, pods: map[uint32]bool{}}
+	go func() {
+		defer close(ch)
+		defer m.Close()
+		watch(ctx, m, &f, ch)
+	}()
+	return ch, nil
+}
+
+func watchGroups() []uint {
+	return []uint{
+		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+	}
+}
+
+func watch(ctx context.Context, m *nl.Monitor, f *filter, ch chan<- struct{}) {
+	notify := func() {
+		select {
+		case ch <- struct{}{}:
+		default: // one waits already
+		}
+	}
+	for {
+		err := m.Receive(ctx, func(e nl.Event) {
+			if f.matters(e) {
+				notify()
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			notify()
+		}
+		if err != nil && !errors.Is(err, nl.ErrOverrun) && !errors.Is(err, nl.ErrMalformed) {
+			return
+		}
+	}
+}
+
+// filter tells the events that call for an Apply from the rest.
+type filter struct {
+	self   uint32                  // the socket of our own requests
+	wanted func(netip.Prefix) bool // by the last Apply
+	pods   map[uint32]bool         // indexes of pod links seen
+}
+
+// matters errs on the side of an Apply too many: what cannot be read matters.
+func (f *filter) matters(e nl.Event) bool {
+	switch e.Type {
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		return e.PortID != f.self && f.routeMatters(e.Body)
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		l, err := nl.ParseLink(e.Body)
+		pod := err == nil && strings.HasPrefix(l.Name, dataplane.LinkPrefix)
+		if pod && e.Type == unix.RTM_NEWLINK {
+			f.pods[l.Index] = true
+		} else {
+			delete(f.pods, l.Index)
+		}
+		return !pod
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		// struct ifaddrmsg, the link's index at 4.
+		return len(e.Body) < unix.SizeofIfAddrmsg || !f.pods[binary.NativeEndian.Uint32(e.Body[4:])]
+	}
+	return false
+}
+
+// routeMatters also for foreign routes with our metric: one that replaced a
+// route of ours is all that is said of it. And for those that stand in the way of
+// a wanted route, whose end lets it be used.
+func (f *filter) routeMatters(body []byte) bool {
+	r, ok, err := nl.ParseRoute(body)
+	return err != nil || ok && r.Table == unix.RT_TABLE_MAIN &&
+		(r.Protocol == dataplane.ProtocolRoute || r.Metric == dataplane.Metric || rivals(r) && f.wanted(r.Prefix))
+}

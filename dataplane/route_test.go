@@ -1,0 +1,116 @@
+package dataplane_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fairlead.dev/dataplane"
+)
+
+func TestCanonical(t *testing.T) {
+	hops := []netip.Addr{netip.MustParseAddr("10.2.0.12"), netip.MustParseAddr("10.2.0.11"), netip.MustParseAddr("10.2.0.12")}
+	r := dataplane.Route{Prefix: netip.MustParsePrefix("10.244.1.9/26"), NextHops: hops}
+	got := r.Canonical()
+	if want := via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"); !got.Equal(want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if !got.Canonical().Equal(got) {
+		t.Errorf("twice: %s", got.Canonical())
+	}
+	if hops[0].String() != "10.2.0.12" {
+		t.Error("the caller's own next hops were sorted")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for text, test := range map[string]struct {
+		route dataplane.Route
+		want  error
+	}{
+		"IPv4":              {via("10.244.1.0/26", "10.2.0.11"), nil},
+		"IPv6 ECMP":         {via("fd00::/122", "2001:db8::1", "2001:db8::2"), nil},
+		"link-local":        {via("fd00::/122", "fe80::1%eth0", "fe80::1%eth1"), nil},
+		"blackhole":         {blackhole("fd00::/122"), nil},
+		"default route":     {via("0.0.0.0/0", "10.2.0.11"), nil},
+		"IPv4 link-local":   {via("10.244.1.0/26", "169.254.1.1"), nil},
+		"no prefix":         {dataplane.Route{}, dataplane.ErrPrefix},
+		"host bits":         {via("10.244.1.9/26", "10.2.0.11"), dataplane.ErrPrefix},
+		"mapped prefix":     {via("::ffff:10.244.1.0/122", "2001:db8::1"), dataplane.ErrPrefix},
+		"unknown kind":      {dataplane.Route{Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Unknown}, dataplane.ErrKind},
+		"no next hop":       {via("10.244.1.0/26"), dataplane.ErrNextHop},
+		"not sorted":        {via("10.244.1.0/26", "10.2.0.12", "10.2.0.11"), dataplane.ErrNextHop},
+		"twice":             {via("10.244.1.0/26", "10.2.0.11", "10.2.0.11"), dataplane.ErrNextHop},
+		"other family":      {via("10.244.1.0/26", "2001:db8::1"), dataplane.ErrNextHop},
+		"mapped next hop":   {via("fd00::/122", "::ffff:10.2.0.11"), dataplane.ErrNextHop},
+		"no zone":           {via("fd00::/122", "fe80::1"), dataplane.ErrNextHop},
+		"zone for a global": {via("fd00::/122", "2001:db8::1%eth0"), dataplane.ErrNextHop},
+		"unspecified":       {via("10.244.1.0/26", "0.0.0.0"), dataplane.ErrNextHop},
+		"multicast":         {via("10.244.1.0/26", "224.0.0.5"), dataplane.ErrNextHop},
+		"loopback":          {via("fd00::/122", "::1"), dataplane.ErrNextHop},
+		"no address": {
+			dataplane.Route{Prefix: netip.MustParsePrefix("fd00::/122"), NextHops: []netip.Addr{{}}}, dataplane.ErrNextHop,
+		},
+		"blackhole with next hop": {
+			dataplane.Route{Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Blackhole, NextHops: via("fd00::/122", "2001:db8::1").NextHops},
+			dataplane.ErrNextHop,
+		},
+	} {
+		if err := test.route.Validate(); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", text, err, test.want)
+		}
+	}
+}
+
+func TestString(t *testing.T) {
+	for want, r := range map[string]dataplane.Route{
+		"10.244.3.0/26 via 10.2.0.11, 10.2.0.12": via("10.244.3.0/26", "10.2.0.11", "10.2.0.12"),
+		"blackhole fd00::/122":                   blackhole("fd00::/122"),
+		"fd00::/122 of a foreign shape":          {Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Unknown},
+	} {
+		if got := r.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestSortRoutes(t *testing.T) {
+	routes := []dataplane.Route{blackhole("fd00::/122"), blackhole("10.244.1.0/26"), blackhole("10.244.0.0/26"), blackhole("10.244.0.0/16"), blackhole("9.0.0.0/8")}
+	dataplane.SortRoutes(routes)
+	var got []string
+	for _, r := range routes {
+		got = append(got, r.Prefix.String())
+	}
+	if diff := cmp.Diff([]string{"9.0.0.0/8", "10.244.0.0/16", "10.244.0.0/26", "10.244.1.0/26", "fd00::/122"}, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+func TestSift(t *testing.T) {
+	good, failed := dataplane.Sift([]dataplane.Route{
+		via("10.244.1.9/26", "10.2.0.12", "10.2.0.11"),
+		via("10.244.2.0/26"),
+		blackhole("10.244.3.0/26"), blackhole("10.244.3.1/26"),
+		blackhole("10.244.4.0/26"), via("10.244.4.0/26", "10.2.0.11"),
+		{},
+	})
+	want := []dataplane.Route{via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"), blackhole("10.244.3.0/26"), blackhole("10.244.4.0/26")}
+	if diff := cmp.Diff(want, good, sameRoutes); diff != "" {
+		t.Errorf("good (-want +got):\n%s", diff)
+	}
+	for prefix, want := range map[netip.Prefix]error{
+		netip.MustParsePrefix("10.244.2.0/26"): dataplane.ErrNextHop,
+		netip.MustParsePrefix("10.244.4.0/26"): dataplane.ErrTwice,
+		{}:                                     dataplane.ErrPrefix,
+	} {
+		if !errors.Is(failed[prefix], want) {
+			t.Errorf("%s: %v, want %v", prefix, failed[prefix], want)
+		}
+		delete(failed, prefix)
+	}
+	if len(failed) != 0 {
+		t.Errorf("also failed: %v", failed)
+	}
+}

@@ -1,0 +1,124 @@
+package bgp
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"fairlead.dev/dataplane/nstest"
+	"fairlead.dev/hack/bench/rig"
+)
+
+// AS numbers: a rack's nodes and its ToR.
+const (
+	nodeASN = 65101
+	torASN  = 65001
+)
+
+// wire is the link between a sender's namespace and the ToR's.
+type wire struct {
+	// number is 1 for our speaker and 2 for BIRD; all addresses come from it.
+	number int
+	node   nstest.NS
+}
+
+func (w wire) nodeAddress() netip.Addr { return netip.AddrFrom4([4]byte{172, 31, byte(w.number), 1}) }
+
+func (w wire) torAddress() netip.Addr { return netip.AddrFrom4([4]byte{172, 31, byte(w.number), 2}) }
+
+// prefix number i of those that this sender announces.
+func (w wire) prefix(i int) netip.Prefix {
+	n := 10<<24 | w.number<<22 | i<<6
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), 26)
+}
+
+func (w wire) prefixes(from, count int) []netip.Prefix {
+	ps := make([]netip.Prefix, count)
+	for i := range ps {
+		ps[i] = w.prefix(from + i)
+	}
+	return ps
+}
+
+// stage is a ToR with a link to each of two senders.
+type stage struct {
+	dir     string
+	tor     nstest.NS
+	wires   [2]wire
+	watcher *rig.Watcher
+	closers []func()
+}
+
+func newStage(ctx context.Context, r *rig.Rig) (s *stage, err error) {
+	s = &stage{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.dir, err = os.MkdirTemp(r.Dir, "bgp-"); err != nil {
+		return nil, fmt.Errorf("make scratch space: %w", err)
+	}
+	if err := os.Chmod(s.dir, 0o777); err != nil { // FRR's daemons drop root
+		return nil, fmt.Errorf("make scratch space: %w", err)
+	}
+	tor, release, err := rig.Namespace(ctx, "tor")
+	if err != nil {
+		return nil, err
+	}
+	s.tor, s.closers = tor, append(s.closers, release)
+	for i := range s.wires {
+		if s.wires[i], err = s.newWire(ctx, i+1); err != nil {
+			return nil, err
+		}
+	}
+	if s.watcher, err = rig.Watch(tor); err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, s.watcher.Close)
+	return s, nil
+}
+
+func (s *stage) newWire(ctx context.Context, number int) (wire, error) {
+	node, release, err := rig.Namespace(ctx, fmt.Sprint("sender", number))
+	if err != nil {
+		return wire{}, err
+	}
+	s.closers = append(s.closers, release)
+	w := wire{number: number, node: node}
+	port := fmt.Sprint("port", number)
+	for _, c := range []struct {
+		ns   nstest.NS
+		argv []string
+	}{
+		{node, []string{"ip", "link", "add", "uplink", "type", "veth", "peer", "name", port, "netns", s.tor.Name}},
+		{node, []string{"ip", "address", "add", w.nodeAddress().String() + "/24", "dev", "uplink"}},
+		{node, []string{"ip", "link", "set", "uplink", "up"}},
+		{s.tor, []string{"ip", "address", "add", w.torAddress().String() + "/24", "dev", port}},
+		{s.tor, []string{"ip", "link", "set", port, "up"}},
+	} {
+		if _, err := rig.Run(ctx, c.ns, c.argv...); err != nil {
+			return wire{}, err
+		}
+	}
+	return w, nil
+}
+
+// close ends everything, the last made first.
+func (s *stage) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+	s.closers = nil
+}
+
+// file writes a file of the stage and returns its path.
+func (s *stage) file(name, text string) (string, error) {
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { // FRR's daemons drop root
+		return "", fmt.Errorf("configure %s: %w", name, err)
+	}
+	return path, nil
+}

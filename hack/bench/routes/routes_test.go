@@ -1,0 +1,76 @@
+package routes
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"fairlead.dev/dataplane"
+	"fairlead.dev/hack/lab/labtest"
+)
+
+func TestGenerate(t *testing.T) {
+	routes := generate(100_000)
+	good, failed := dataplane.Sift(routes)
+	if len(good) != 100_000 || len(failed) != 0 {
+		t.Errorf("%d good and %d bad routes", len(good), len(failed))
+	}
+	for i, want := range map[int]string{0: "10.0.0.0/26", 3: "10.0.0.192/26", 4: "10.0.1.0/26", 99_999: "10.97.167.192/26"} {
+		if routes[i].Prefix != netip.MustParsePrefix(want) {
+			t.Errorf("route %d is to %s, want %s", i, routes[i].Prefix, want)
+		}
+	}
+}
+
+// Both ways make the very same routes, and each says so if it did not.
+func TestBothWaysAreAlike(t *testing.T) {
+	labtest.Root(t)
+	k, err := newKernel(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
+	routes := generate(100)
+	if err := k.writeBatch(routes); err != nil {
+		t.Fatal(err)
+	}
+	if took, err := k.batch(t.Context(), len(routes)); err != nil || took <= 0 {
+		t.Fatalf("ip -batch took %v, %v", took, err)
+	}
+	have, err := k.table.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ops := dataplane.Diff(routes, have); len(ops.Add)+len(ops.Replace)+len(ops.Delete) != 0 {
+		t.Errorf("of iproute2's routes ours differ by %+v", ops)
+	}
+	if _, err := k.show(t.Context(), len(routes)); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.show(t.Context(), 99); err == nil || !strings.Contains(err.Error(), "100 of 99") {
+		t.Errorf("one route too many: %v", err)
+	}
+	if err := k.clean(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.show(t.Context(), 0); err != nil {
+		t.Errorf("after clean: %v", err)
+	}
+	if took, err := k.apply(routes); err != nil || took <= 0 {
+		t.Errorf("apply took %v, %v", took, err)
+	}
+	if _, err := k.show(t.Context(), len(routes)); err != nil {
+		t.Error(err)
+	}
+	bad := append(generate(1), dataplane.Route{Prefix: netip.MustParsePrefix("10.255.0.0/26"), NextHops: []netip.Addr{netip.MustParseAddr("198.51.100.1")}})
+	if _, err := k.apply(bad); err == nil || !strings.Contains(err.Error(), "1 of 2 routes") {
+		t.Errorf("a route that the kernel refuses: %v", err)
+	}
+	if err := os.WriteFile(k.file, []byte("route add 10.0.0.0/26 via 192.0.2.254\nroute add nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.batch(t.Context(), 2); err == nil {
+		t.Error("a batch that failed was measured")
+	}
+}

@@ -1,0 +1,74 @@
+package kube_test
+
+import (
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/config/rbac"
+)
+
+func TestControllerWrites(t *testing.T) {
+	c := admin(t)
+	controller := identity(t, rbac.ControllerServiceAccount, "")
+	for _, o := range controllersObjects(t) {
+		if err := controller.Create(t.Context(), o); err != nil {
+			t.Errorf("create: %v", err)
+			continue
+		}
+		o.SetLabels(map[string]string{"a": "b"})
+		if err := controller.Update(t.Context(), o); err != nil {
+			t.Errorf("update: %v", err)
+		}
+		if err := controller.Delete(t.Context(), o); err != nil {
+			t.Errorf("delete: %v", err)
+		}
+	}
+	for kind, spec := range map[string]string{"IPPool": "{cidr: 10.244.0.0/16}", "BGPPeer": "{address: 192.0.2.1, asNumber: 1}", "BGPConfiguration": "{}"} {
+		o := manifest(t, kind, "users", spec)
+		create(t, c, o)
+		if err := controller.Status().Patch(t.Context(), o, client.RawPatch(client.Merge.Type(), []byte(`{"status":{"conditions":[]}}`))); err != nil {
+			t.Errorf("status of %s: %v", kind, err)
+		}
+		wantForbidden(t, "update of a user's "+kind, controller.Update(t.Context(), o))
+	}
+}
+
+func TestControllerAndNodeStates(t *testing.T) {
+	controller := identity(t, rbac.ControllerServiceAccount, "")
+	o := nodeState("n5")
+	create(t, admin(t), o)
+	o.Status.RouterID = "192.0.2.1"
+	wantForbidden(t, "update of the status", controller.Status().Update(t.Context(), o))
+	wantForbidden(t, "create", controller.Create(t.Context(), nodeState("n6")))
+	if err := controller.List(t.Context(), &v1alpha1.NodeStateList{}); err != nil {
+		t.Errorf("list: %v", err)
+	}
+	if err := controller.Delete(t.Context(), o); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+}
+
+func TestControllerElection(t *testing.T) {
+	controller := identity(t, rbac.ControllerServiceAccount, "")
+	lease := func(namespace, name string) *coordinationv1.Lease {
+		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	}
+	own := lease(rbac.Namespace, "fairlead-controller")
+	if err := controller.Create(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	removeAfter(t, admin(t), own)
+	holder := "me"
+	own.Spec.HolderIdentity = &holder
+	if err := controller.Update(t.Context(), own); err != nil {
+		t.Errorf("update: %v", err)
+	}
+	wantForbidden(t, "create elsewhere", controller.Create(t.Context(), lease("kube-system", "fairlead-controller")))
+	other := lease(rbac.Namespace, "another")
+	create(t, admin(t), other)
+	wantForbidden(t, "update of another's", controller.Update(t.Context(), other))
+}

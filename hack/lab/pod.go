@@ -1,0 +1,179 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+
+	"fairlead.dev/hack/lab/topology"
+)
+
+// podBound is how long AddPod tries again while the plugin says "try again later".
+const podBound = 30 * time.Second
+
+// Pod is a network namespace that a node's container runtime has wired.
+type Pod struct {
+	Name        string       `json:"name"`
+	Node        string       `json:"node"`
+	ContainerID string       `json:"containerID"`
+	NetNS       string       `json:"netns"`
+	Addresses   []netip.Addr `json:"addresses"`
+}
+
+// podInterface is the name that kubelet asks for.
+const podInterface = "eth0"
+
+// Address is the pod's address of a family; invalid if it has none.
+func (p Pod) Address(f topology.Family) netip.Addr {
+	for _, a := range p.Addresses {
+		if topology.FamilyOf(a) == f {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// Role is the pod's name among the lab's namespaces, for Exec and Ping.
+func (p Pod) Role() string { return podRole(p.Name) }
+
+func podRole(name string) string { return "pod-" + name }
+
+// AddPod makes a pod's namespace and has the node's CNI plugin wire it. Like a
+// kubelet it tries again while the plugin says "try again later" (code 11), for
+// at most 30 s. On error nothing of the pod is left.
+func (l *Lab) AddPod(ctx context.Context, node, name string) (Pod, error) {
+	var pod Pod
+	start := time.Now()
+	err := poll(ctx, podBound, pollInterval, "pod "+name, func(ctx context.Context) error {
+		var err error
+		pod, err = l.AddPodOnce(ctx, node, name)
+		if err != nil && !isTryAgain(err) {
+			return permanent{err}
+		}
+		return err
+	})
+	l.log.Debug("pod added", "node", node, "pod", name, "took", time.Since(start), "err", err)
+	return pod, err
+}
+
+// AddPodOnce is AddPod without another try.
+func (l *Lab) AddPodOnce(ctx context.Context, node, name string) (Pod, error) {
+	n := l.Node(node)
+	runtime, list, err := n.runtime()
+	if err != nil {
+		return Pod{}, err
+	}
+	pod := Pod{Name: name, Node: node, ContainerID: "lab-" + name + "-" + randomName(), NetNS: l.NSName(podRole(name))}
+	if _, err := run(ctx, "", "ip", "netns", "add", pod.NetNS); err != nil {
+		return Pod{}, fmt.Errorf("add pod %s: %w", name, err)
+	}
+	err = l.wire(ctx, runtime, list, &pod)
+	if err != nil {
+		undo := context.WithoutCancel(ctx)
+		err = errors.Join(err, runtime.DelNetworkList(undo, list, pod.config()), removeNamespaces(undo, []string{pod.NetNS}))
+		return Pod{}, fmt.Errorf("add pod %s on %s: %w", name, node, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pods = append(l.pods, pod)
+	return pod, l.saveLocked()
+}
+
+func (l *Lab) wire(ctx context.Context, runtime *libcni.CNIConfig, list *libcni.NetworkConfigList, pod *Pod) error {
+	if _, err := run(ctx, "", "ip", "-n", pod.NetNS, "link", "set", "lo", "up"); err != nil {
+		return err
+	}
+	out, err := runtime.AddNetworkList(ctx, list, pod.config())
+	if err != nil {
+		return err
+	}
+	result, err := types100.NewResultFromResult(out)
+	if err != nil {
+		return fmt.Errorf("result of ADD: %w", err)
+	}
+	for _, ip := range result.IPs {
+		if a, ok := netip.AddrFromSlice(ip.Address.IP); ok {
+			pod.Addresses = append(pod.Addresses, a.Unmap())
+		}
+	}
+	slices.SortFunc(pod.Addresses, netip.Addr.Compare)
+	return nil
+}
+
+func (p Pod) config() *libcni.RuntimeConf {
+	return &libcni.RuntimeConf{
+		ContainerID: p.ContainerID, NetNS: nsPath(p.NetNS), IfName: podInterface,
+		Args: [][2]string{
+			{"IgnoreUnknown", "1"},
+			{"K8S_POD_NAMESPACE", "default"},
+			{"K8S_POD_NAME", p.Name},
+			{"K8S_POD_INFRA_CONTAINER_ID", p.ContainerID},
+			{"K8S_POD_UID", p.ContainerID},
+		},
+	}
+}
+
+// DelPod has the plugin unwire the pod and removes its namespace.
+func (l *Lab) DelPod(ctx context.Context, name string) error {
+	pod, err := l.Pod(name)
+	if err != nil {
+		return err
+	}
+	runtime, list, err := l.Node(pod.Node).runtime()
+	if err != nil {
+		return err
+	}
+	if err := runtime.DelNetworkList(ctx, list, pod.config()); err != nil {
+		return fmt.Errorf("delete pod %s of %s: %w", name, pod.Node, err)
+	}
+	if err := removeNamespaces(ctx, []string{pod.NetNS}); err != nil {
+		return fmt.Errorf("delete pod %s of %s: %w", name, pod.Node, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pods = slices.DeleteFunc(l.pods, func(p Pod) bool { return p.Name == name })
+	return l.saveLocked()
+}
+
+// CheckPod runs the plugin's CHECK on a pod.
+func (l *Lab) CheckPod(ctx context.Context, name string) error {
+	pod, err := l.Pod(name)
+	if err != nil {
+		return err
+	}
+	runtime, list, err := l.Node(pod.Node).runtime()
+	if err != nil {
+		return err
+	}
+	return runtime.CheckNetworkList(ctx, list, pod.config())
+}
+
+// Pod finds a pod by name.
+func (l *Lab) Pod(name string) (Pod, error) {
+	for _, p := range l.Pods() {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Pod{}, fmt.Errorf("pod %q: not one of the lab's", name)
+}
+
+// Pods are all pods, in the order in which they came.
+func (l *Lab) Pods() []Pod {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.pods)
+}
+
+// isTryAgain says whether a plugin asks to be called again later.
+func isTryAgain(err error) bool {
+	var e *types.Error
+	return errors.As(err, &e) && e.Code == types.ErrTryAgainLater
+}
