@@ -37,6 +37,9 @@ type Lease struct {
 	Pool string `json:"pool"`
 	// Closed blocks give out no address.
 	Closed bool `json:"closed,omitempty"`
+	// IPAMOnly blocks are of a pool that is not advertised: no pod of ours gets
+	// their addresses, only fairlead-ipam hands them out, by the pool's name.
+	IPAMOnly bool `json:"ipamOnly,omitempty"`
 	// Reserved are ranges that no pod gets, sorted.
 	Reserved []netip.Prefix `json:"reserved,omitempty"`
 }

@@ -75,6 +75,8 @@ type Spec struct {
 	// Pod is the name of the pod's end.
 	Pod string
 	MTU uint32
+	// MAC of the pod's end; zero for the one that follows from the name.
+	MAC nl.MAC
 	// Addresses of the pod, at most one of a family.
 	Addresses []netip.Addr
 }
@@ -84,7 +86,12 @@ type Spec struct {
 func (s Spec) HostMAC() nl.MAC { return mac(s.Host, "host") }
 
 // PodMAC is the Ethernet address that the pod's end is made with.
-func (s Spec) PodMAC() nl.MAC { return mac(s.Host, "pod") }
+func (s Spec) PodMAC() nl.MAC {
+	if s.MAC != (nl.MAC{}) {
+		return s.MAC
+	}
+	return mac(s.Host, "pod")
+}
 
 func mac(name, end string) nl.MAC {
 	sum := sha256.Sum256([]byte(name + "\x00" + end))
