@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,12 +19,16 @@ const (
 	frrUser = "frr"
 	// frrDaemons is where Debian keeps the daemons.
 	frrDaemons = "/usr/lib/frr"
-	// frrTemp holds a folder a daemon, removed by a clean end only.
-	frrTemp = "/var/tmp/frr"
+	// frrTempMount gives an FRR daemon a /var/tmp of its own, where it makes a
+	// folder that only a clean end removes: what a killed one leaves goes with
+	// the lab. The path is fixed in FRR (lib/zlog.c). The process stays the same.
+	frrTempMount = `mount --bind "$0" /var/tmp && exec "$@"`
 )
 
 func (r *Router) frrArgv(daemon string) []string {
 	return []string{
+		// As a slave, it does not keep a namespace that the host unmounts.
+		"unshare", "--mount", "--propagation", "slave", "sh", "-c", frrTempMount, r.file("tmp"),
 		filepath.Join(frrDaemons, daemon), "-u", frrUser, "-g", frrUser, "-P", "0",
 		"--vty_socket", r.dir, "-z", r.file("zserv.api"),
 		"-i", r.file(daemon + ".pid"), "-f", r.file(daemon + ".conf"),
@@ -172,12 +175,4 @@ func listening(ctx context.Context, path string) error {
 		return err
 	}
 	return conn.Close()
-}
-
-// removeFRRTemp removes what an FRR daemon that was killed left behind.
-func removeFRRTemp(daemon string, pid int) error {
-	if err := os.RemoveAll(filepath.Join(frrTemp, fmt.Sprintf("%s.%d", daemon, pid))); err != nil {
-		return fmt.Errorf("remove what %s left: %w", daemon, err)
-	}
-	return nil
 }

@@ -36,8 +36,6 @@ type Process struct {
 	// Pid and Born (start time in clock ticks since boot) name the process; 0 if it was never started.
 	Pid  int    `json:"pid"`
 	Born uint64 `json:"born"`
-	// Lives are the pids of all its lives, the present one last.
-	Lives []int `json:"lives"`
 	// Ending says that its end is wanted, by whichever process of the lab.
 	Ending bool `json:"ending,omitempty"`
 
@@ -96,7 +94,6 @@ func (p *Process) run(cmd *exec.Cmd) error {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	p.Pid, p.Ending, p.ended = cmd.Process.Pid, false, ended
-	p.Lives = append(p.Lives, p.Pid)
 	var err error
 	if p.Born, err = bornAt(p.Pid); err != nil {
 		p.Ending = true

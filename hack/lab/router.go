@@ -229,7 +229,7 @@ func (r *Router) writeConfig() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+	if err := os.MkdirAll(r.file("tmp"), 0o755); err != nil {
 		return fmt.Errorf("configure %s: %w", r.Name, err)
 	}
 	for name, text := range files {

@@ -159,27 +159,7 @@ func (l *Lab) down(ctx context.Context) error {
 		errs = append(errs, l.processes.stopAll(ctx, func(string) bool { return true }))
 	}
 	errs = append(errs, l.stopCluster())
-	if l.processes != nil {
-		errs = append(errs, l.removeFRRTemps())
-	}
 	names, err := l.namespaces()
 	errs = append(errs, err, removeNamespaces(ctx, names), l.removeDir())
-	return errors.Join(errs...)
-}
-
-func (l *Lab) removeFRRTemps() error {
-	var errs []error
-	for _, r := range l.Routers() {
-		if r.Daemon != topology.FRR {
-			continue
-		}
-		for _, daemon := range []string{"zebra", "bgpd"} {
-			if p, err := l.processes.get(r.Name + "-" + daemon); err == nil {
-				for _, pid := range p.Lives {
-					errs = append(errs, removeFRRTemp(daemon, pid))
-				}
-			}
-		}
-	}
 	return errors.Join(errs...)
 }
