@@ -20,11 +20,12 @@ readonly here
 readonly cache=${FAIRLEAD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fairlead}
 
 # The routers, the kernel's tools, the reference CNI plugins that we measure
-# against, and a C compiler for the race detector.
+# against, a container runtime, udev, and a C compiler for the race detector.
 readonly packages=(
   bird2 frr
   iproute2 iptables iputils-ping nftables traceroute
   containernetworking-plugins
+  containerd runc udev
   gcc libc6-dev
   ca-certificates git make
 )
@@ -32,8 +33,12 @@ readonly packages=(
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# installed PACKAGE
+# installed PACKAGE: Docker brings its own containerd and runc, which Debian's
+# would push off the machine.
 installed() {
+  case $1 in
+  containerd | runc) ! command -v "$1" >/dev/null || return 0 ;;
+  esac
   [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
 
@@ -67,6 +72,7 @@ apt_install() {
     case $package in
     frr) update-rc.d frr disable >&2 ;;
     bird2) update-rc.d bird disable >&2 ;;
+    containerd) deb-systemd-helper disable containerd.service >&2 ;;
     esac
   done
 }
