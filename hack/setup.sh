@@ -72,7 +72,7 @@ apt_install() {
     case $package in
     frr) update-rc.d frr disable >&2 ;;
     bird2) update-rc.d bird disable >&2 ;;
-    containerd) deb-systemd-helper disable containerd.service >&2 ;;
+    containerd) ! command -v systemctl >/dev/null || systemctl disable containerd.service >&2 ;;
     esac
   done
 }
