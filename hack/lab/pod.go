@@ -25,6 +25,8 @@ type Pod struct {
 	ContainerID string       `json:"containerID"`
 	NetNS       string       `json:"netns"`
 	Addresses   []netip.Addr `json:"addresses"`
+	// Wants is what AddPodWanting was given; the runtime says it again at each call.
+	Wants Wants `json:"wants"`
 }
 
 // podInterface is the name that kubelet asks for.
@@ -49,11 +51,16 @@ func podRole(name string) string { return "pod-" + name }
 // kubelet it tries again while the plugin says "try again later" (code 11), for
 // at most 30 s. On error nothing of the pod is left.
 func (l *Lab) AddPod(ctx context.Context, node, name string) (Pod, error) {
+	return l.AddPodWanting(ctx, node, name, Wants{})
+}
+
+// AddPodWanting is AddPod of a pod that asks for more than an address.
+func (l *Lab) AddPodWanting(ctx context.Context, node, name string, wants Wants) (Pod, error) {
 	var pod Pod
 	start := time.Now()
 	err := poll(ctx, podBound, pollInterval, "pod "+name, func(ctx context.Context) error {
 		var err error
-		pod, err = l.AddPodOnce(ctx, node, name)
+		pod, err = l.addPodOnce(ctx, node, name, wants)
 		if err != nil && !isTryAgain(err) {
 			return permanent{err}
 		}
@@ -65,12 +72,18 @@ func (l *Lab) AddPod(ctx context.Context, node, name string) (Pod, error) {
 
 // AddPodOnce is AddPod without another try.
 func (l *Lab) AddPodOnce(ctx context.Context, node, name string) (Pod, error) {
+	return l.addPodOnce(ctx, node, name, Wants{})
+}
+
+func (l *Lab) addPodOnce(ctx context.Context, node, name string, wants Wants) (Pod, error) {
 	n := l.Node(node)
 	runtime, list, err := n.runtime()
 	if err != nil {
 		return Pod{}, err
 	}
-	pod := Pod{Name: name, Node: node, ContainerID: "lab-" + name + "-" + randomName(), NetNS: l.NSName(podRole(name))}
+	pod := Pod{
+		Name: name, Node: node, ContainerID: "lab-" + name + "-" + randomName(), NetNS: l.NSName(podRole(name)), Wants: wants,
+	}
 	if _, err := run(ctx, "", "ip", "netns", "add", pod.NetNS); err != nil {
 		return Pod{}, fmt.Errorf("add pod %s: %w", name, err)
 	}
@@ -117,6 +130,7 @@ func (p Pod) config() *libcni.RuntimeConf {
 			{"K8S_POD_INFRA_CONTAINER_ID", p.ContainerID},
 			{"K8S_POD_UID", p.ContainerID},
 		},
+		CapabilityArgs: p.Wants.capabilityArgs(),
 	}
 }
 
