@@ -25,6 +25,10 @@ type AddressPlanEntry struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	PoolUID string `json:"poolUID"`
+	// ipamOnly is set on the range of a pool with advertise false: no peer's route
+	// into it is taken, also while it outlives its pool.
+	// +optional
+	IPAMOnly bool `json:"ipamOnly,omitempty"`
 }
 
 // AddressPlanSpec is the whole carving of the cluster's pod addresses.

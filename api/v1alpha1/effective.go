@@ -25,3 +25,11 @@ func (s IPPoolSpec) EffectiveState() PoolState {
 	}
 	return s.State
 }
+
+// EffectiveMaxBlocksPerNode is maxBlocksPerNode, or its default.
+func (s IPPoolSpec) EffectiveMaxBlocksPerNode() int {
+	if s.MaxBlocksPerNode == nil {
+		return DefaultMaxBlocksPerNode
+	}
+	return int(*s.MaxBlocksPerNode)
+}

@@ -33,6 +33,18 @@ func TestEffectiveAdvertise(t *testing.T) {
 	}
 }
 
+func TestEffectiveMaxBlocksPerNode(t *testing.T) {
+	one := int32(1)
+	for _, tc := range []struct {
+		set  *int32
+		want int
+	}{{nil, 4}, {&one, 1}} {
+		if got := (IPPoolSpec{MaxBlocksPerNode: tc.set}).EffectiveMaxBlocksPerNode(); got != tc.want {
+			t.Errorf("maxBlocksPerNode %v: %d, want %d", tc.set, got, tc.want)
+		}
+	}
+}
+
 func TestEffectiveState(t *testing.T) {
 	for set, want := range map[PoolState]PoolState{"": PoolActive, PoolActive: PoolActive, PoolDraining: PoolDraining, PoolDisabled: PoolDisabled} {
 		if got := (IPPoolSpec{State: set}).EffectiveState(); got != want {

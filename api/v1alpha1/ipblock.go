@@ -20,6 +20,7 @@ const (
 
 // IPBlockSpec is one block and the node that it is leased to.
 // +kubebuilder:validation:XValidation:rule="has(self.coolingUntil) == (self.state == 'Cooling')",fieldPath=".coolingUntil",message="is required when state is Cooling, and is for no other state"
+// +kubebuilder:validation:XValidation:rule="has(self.ipamOnly) == has(oldSelf.ipamOnly)",fieldPath=".ipamOnly",message="is immutable"
 // +kubebuilder:validation:XValidation:rule="oldSelf.state != 'Cooling' || self.state == 'Cooling'",fieldPath=".state",message="a Cooling block is only deleted, never leased again"
 type IPBlockSpec struct {
 	// cidr is the block, in canonical form. Immutable; metadata.name is derived from it.
@@ -48,6 +49,11 @@ type IPBlockSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	NodeUID string `json:"nodeUID"`
+	// ipamOnly is set on the blocks of a pool with advertise false, so that the
+	// agent knows it of a block that outlives its pool. Immutable.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable"
+	IPAMOnly bool `json:"ipamOnly,omitempty"`
 	// state is Leased, Draining or Cooling.
 	State BlockState `json:"state"`
 	// coolingUntil is when a Cooling block may be deleted.

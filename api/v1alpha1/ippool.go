@@ -23,7 +23,12 @@ const (
 	ConditionOverlap = "Overlap"
 	// ConditionExhausted is True when a node waits for a block that the pool no longer has.
 	ConditionExhausted = "Exhausted"
+	// ConditionLimited is True when a node asks for more blocks than maxBlocksPerNode.
+	ConditionLimited = "Limited"
 )
+
+// DefaultMaxBlocksPerNode is maxBlocksPerNode where it is not set.
+const DefaultMaxBlocksPerNode = 4
 
 // Prefix lengths of a pool's blocks where it names none.
 const (
@@ -73,11 +78,29 @@ type IPPoolSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked() && string(cidr(self)) == self",message="must be a network in canonical form, such as 10.244.0.0/28 or, for one address, 10.244.0.1/32"
 	Reserved []string `json:"reserved,omitempty"`
 
-	// advertise announces the pool's blocks over BGP. Default true. Turning it
-	// off withdraws them and so cuts their pods off from other nodes.
+	// advertise says whom the pool is for. True (default): for pods; its blocks
+	// are routed and announced over BGP. False: for attachments of other plugins
+	// that name the pool in their fairlead-ipam configuration; no pod of ours gets
+	// its addresses, its blocks are neither announced nor routed, and no peer's
+	// route into its range is taken. Immutable, since either change would cut off
+	// whatever uses its addresses.
 	// +optional
 	// +kubebuilder:default=true
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create another pool and set this one to Draining"
 	Advertise *bool `json:"advertise,omitempty"`
+
+	// maxBlocksPerNode bounds the blocks that a node may have. It begins with one
+	// and asks for another when its free addresses run low; one that stays empty
+	// goes back to the pool. Default 4: with blocks of the default size these are
+	// 256 addresses, above the 110 pods of a kubelet's default and the 250 that
+	// large nodes are set to, and no node, whatever it claims, takes more of the
+	// pool. 1 turns growth off. Lowered, it takes nothing away. At most 64, since a
+	// NodeState lists no more than 256 blocks of all pools.
+	// +optional
+	// +kubebuilder:default=4
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	MaxBlocksPerNode *int32 `json:"maxBlocksPerNode,omitempty"`
 
 	// state is Active (default), Draining or Disabled.
 	// +optional
@@ -96,7 +119,7 @@ type IPPoolStatus struct {
 	// addressesUsed counts addresses in use, as the nodes report them.
 	// +optional
 	AddressesUsed int64 `json:"addressesUsed"`
-	// conditions are Ready, Overlap and Exhausted.
+	// conditions are Ready, Overlap, Exhausted and Limited.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -115,6 +138,8 @@ type IPPoolStatus struct {
 // +kubebuilder:printcolumn:name="Leased",type=integer,JSONPath=`.status.blocksLeased`
 // +kubebuilder:printcolumn:name="Blocks",type=integer,JSONPath=`.status.blockCapacity`
 // +kubebuilder:printcolumn:name="Used",type=integer,JSONPath=`.status.addressesUsed`
+// +kubebuilder:printcolumn:name="Max",type=integer,priority=1,JSONPath=`.spec.maxBlocksPerNode`
+// +kubebuilder:printcolumn:name="Advertised",type=boolean,priority=1,JSONPath=`.spec.advertise`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type IPPool struct {
 	metav1.TypeMeta   `json:",inline"`

@@ -8,7 +8,8 @@ const (
 	ConditionRoutesInSync = "RoutesInSync"
 	// ConditionSessionsEstablished is True when every wanted session is established.
 	ConditionSessionsEstablished = "SessionsEstablished"
-	// ConditionAddressesAvailable is True when every family leased has a free address.
+	// ConditionAddressesAvailable is True when every family leased for pods has a
+	// free address; its reason tells when they run low.
 	ConditionAddressesAvailable = "AddressesAvailable"
 	// ConditionConfigAccepted is False when an object could not be used; the message names it.
 	ConditionConfigAccepted = "ConfigAccepted"
@@ -58,6 +59,28 @@ type BlockStatus struct {
 	Programmed bool `json:"programmed"`
 	// advertised says that the block is announced over BGP.
 	Advertised bool `json:"advertised"`
+	// ipamOnly says that the block is for fairlead-ipam alone: never programmed,
+	// never advertised.
+	// +optional
+	IPAMOnly bool `json:"ipamOnly,omitempty"`
+	// closed says that the block gives out no address any more: it is taken back,
+	// or, while it is still Leased, given back since it has long been empty.
+	// +optional
+	Closed bool `json:"closed,omitempty"`
+}
+
+// WantedBlocks is how many blocks a node needs from one pool.
+type WantedBlocks struct {
+	// pool is the IPPool's name.
+	// +kubebuilder:validation:MaxLength=253
+	Pool string `json:"pool"`
+	// poolUID tells the pool from another of the same name.
+	// +kubebuilder:validation:MaxLength=63
+	PoolUID string `json:"poolUID"`
+	// count is how many Leased blocks of the pool the node needs in all: more than
+	// it has when its free addresses run low, fewer when it gives one back.
+	// +kubebuilder:validation:Minimum=0
+	Count int64 `json:"count"`
 }
 
 // RouteCounts counts the routes of the agent in the kernel.
@@ -111,6 +134,13 @@ type NodeStateStatus struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=63
 	ReleasedBlocks []string `json:"releasedBlocks,omitempty"`
+	// wantedBlocks, sorted by pool, has a line for each pool that the node has a
+	// Leased block of. The controller gives no more than the pool's maxBlocksPerNode.
+	// +optional
+	// +listType=map
+	// +listMapKey=poolUID
+	// +kubebuilder:validation:MaxItems=256
+	WantedBlocks []WantedBlocks `json:"wantedBlocks,omitempty"`
 	// routes counts kernel routes.
 	// +optional
 	Routes RouteCounts `json:"routes,omitempty"`
@@ -133,6 +163,7 @@ type NodeStateStatus struct {
 // +kubebuilder:printcolumn:name="Sessions",type=integer,JSONPath=`.status.sessionsWanted`
 // +kubebuilder:printcolumn:name="Routes",type=integer,JSONPath=`.status.routes.installed`
 // +kubebuilder:printcolumn:name="Used",type=integer,JSONPath=`.status.addressesUsed`
+// +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.status.conditions[?(@.type=="AddressesAvailable")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type NodeState struct {
 	metav1.TypeMeta   `json:",inline"`

@@ -19,7 +19,7 @@ func TestIPPoolRules(t *testing.T) {
 	checkRules(t, "IPPool", "pool", []rule{
 		{name: "the least", spec: "{cidr: 10.244.0.0/16}"},
 		{name: "the least, IPv6", spec: "{cidr: 'fd00:10:244::/64'}"},
-		{name: "everything", spec: "{cidr: 10.244.0.0/16, blockSize: 27, reserved: [10.244.0.0/28, 10.244.9.9/32], advertise: false, state: Draining, nodeSelector: {matchLabels: {a: b}, matchExpressions: [{key: k, operator: In, values: [v]}, {key: l, operator: DoesNotExist}]}}"},
+		{name: "everything", spec: "{cidr: 10.244.0.0/16, blockSize: 27, reserved: [10.244.0.0/28, 10.244.9.9/32], advertise: false, maxBlocksPerNode: 64, state: Draining, nodeSelector: {matchLabels: {a: b}, matchExpressions: [{key: k, operator: In, values: [v]}, {key: l, operator: DoesNotExist}]}}"},
 
 		{name: "no cidr", spec: "{blockSize: 26}", refused: []string{"spec.cidr: Required value"}},
 		{name: "not a cidr", spec: "{cidr: pods}", refused: []string{"spec.cidr", canonical}},
@@ -65,6 +65,18 @@ func TestIPPoolRules(t *testing.T) {
 		{name: "as much reserved as may be", spec: "{cidr: 10.244.0.0/16, reserved: [" + addresses(64) + "]}"},
 		{name: "too much reserved", spec: "{cidr: 10.244.0.0/16, reserved: [" + addresses(65) + "]}", refused: []string{"spec.reserved", "at most 64 items"}},
 
+		{name: "advertise turned off", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, advertise: false}", refused: []string{"spec.advertise", immutable, "create another pool"}},
+		{name: "advertise turned on", spec: "{cidr: 10.244.0.0/16, advertise: false}", update: "{cidr: 10.244.0.0/16, advertise: true}", refused: []string{"spec.advertise", immutable}},
+		{name: "advertise taken away", spec: "{cidr: 10.244.0.0/16, advertise: false}", update: "{cidr: 10.244.0.0/16}", refused: []string{"spec.advertise", immutable}},
+		{name: "advertise said later", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, advertise: true}"},
+		{name: "advertise kept off", spec: "{cidr: 10.244.0.0/16, advertise: false}", update: "{cidr: 10.244.0.0/16, advertise: false, state: Draining}"},
+
+		{name: "one block a node", spec: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 1}"},
+		{name: "no block a node", spec: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 0}", refused: []string{"spec.maxBlocksPerNode", "greater than or equal to 1"}},
+		{name: "too many blocks a node", spec: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 65}", refused: []string{"spec.maxBlocksPerNode", "less than or equal to 64"}},
+		{name: "more blocks a node", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 8}"},
+		{name: "fewer blocks a node", spec: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 8}", update: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 2}"},
+
 		{name: "unknown state", spec: "{cidr: 10.244.0.0/16, state: Off}", refused: []string{"spec.state", `"Active", "Draining", "Disabled"`}},
 		{name: "longest name", object: strings.Repeat("n", 63), spec: "{cidr: 10.244.0.0/16}"},
 		{name: "name too long", object: strings.Repeat("n", 64), spec: "{cidr: 10.244.0.0/16}", refused: []string{"metadata.name must have at most 63 characters"}},
@@ -104,6 +116,9 @@ func TestIPPoolDefaults(t *testing.T) {
 	}
 	if pool.Spec.Advertise == nil || *pool.Spec.Advertise != want.EffectiveAdvertise() {
 		t.Errorf("advertise %v, want %v", pool.Spec.Advertise, want.EffectiveAdvertise())
+	}
+	if pool.Spec.MaxBlocksPerNode == nil || int(*pool.Spec.MaxBlocksPerNode) != want.EffectiveMaxBlocksPerNode() {
+		t.Errorf("maxBlocksPerNode %v, want %d", pool.Spec.MaxBlocksPerNode, want.EffectiveMaxBlocksPerNode())
 	}
 	if pool.Spec.State != want.EffectiveState() {
 		t.Errorf("state %q, want %q", pool.Spec.State, want.EffectiveState())

@@ -44,6 +44,10 @@ func TestIPBlockRules(t *testing.T) {
 		{name: "moved to another node", spec: leased, update: strings.ReplaceAll(leased, "n1", "n2"), refused: []string{"spec.nodeName", "is immutable"}},
 		{name: "moved to another pool", spec: leased, update: strings.ReplaceAll(leased, "poolName: p", "poolName: q"), refused: []string{"spec.poolName", "is immutable"}},
 		{name: "moved to the pool's successor", spec: leased, update: strings.ReplaceAll(leased, "pu", "pv"), refused: []string{"spec.poolUID", "is immutable"}},
+		{name: "for IPAM only", spec: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), update: block("10.244.1.0/26", "ipamOnly: true, state: Draining")},
+		{name: "for IPAM only all at once", spec: leased, update: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), refused: []string{"spec.ipamOnly", "is immutable"}},
+		{name: "for pods all at once", spec: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), update: leased, refused: []string{"spec.ipamOnly", "is immutable"}},
+		{name: "for IPAM only no more", spec: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), update: block("10.244.1.0/26", "ipamOnly: false, state: Leased"), refused: []string{"spec.ipamOnly", "is immutable"}},
 		{name: "another range", spec: leased, update: strings.ReplaceAll(leased, "1.0/26", "2.0/26"), refused: []string{"spec.cidr", "is immutable"}},
 	})
 }
@@ -137,8 +141,12 @@ func TestNodeStateStatus(t *testing.T) {
 	for i := range ns.Status.Blocks {
 		ns.Status.Blocks[i] = v1alpha1.BlockStatus{CIDR: fmt.Sprintf("10.0.%d.0/26", i), UID: "u"}
 	}
+	want := v1alpha1.WantedBlocks{Pool: "p", PoolUID: "pu", Count: 2}
+	ns.Status.WantedBlocks = []v1alpha1.WantedBlocks{want, want}
 	checkRefusal(t, c.Status().Update(t.Context(), ns), []string{"status.blocks", "at most 256 items"})
 	ns.Status.Blocks = ns.Status.Blocks[:256]
+	checkRefusal(t, c.Status().Update(t.Context(), ns), []string{"status.wantedBlocks[1]", "Duplicate value"})
+	ns.Status.WantedBlocks = []v1alpha1.WantedBlocks{want}
 	start := time.Now()
 	if err := c.Status().Update(t.Context(), ns); err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func TestBehaviour(t *testing.T) {
 		{"kubectl reads well", (*scene).columns},
 		{"a ToR is down", (*scene).torDown},
 		{"pool is carved for its nodes", (*scene).poolCarved},
-		{"pool is withheld and drained", (*scene).poolDrained},
+		{"pool is drained", (*scene).poolDrained},
 		{"node runs out of addresses", (*scene).nodeExhausted},
 		{"pools are disabled", (*scene).poolsDisabled},
 		{"peers follow their fields", (*scene).peerFields},

@@ -111,25 +111,15 @@ func (s *scene) plannedAs(t *testing.T, p *v1alpha1.IPPool, blockSize int32) {
 	t.Errorf("AddressPlan %+v has no %+v", plan.Spec.Entries, want)
 }
 
-// poolDrained is about advertise and state Draining, with a pod that lives on.
+// poolDrained is about state Draining, with a pod that lives on.
 func (s *scene) poolDrained(t *testing.T) {
 	const cidr = "10.99.1.0/24"
 	inside := netip.MustParsePrefix(cidr)
-	p, n1, n3 := s.carve(t, "drained", cidr)
+	p, n1, _ := s.carve(t, "drained", cidr)
 	lives := s.addPod(t, "n1", "lives")
 	if !n1.Contains(lives.Address(topology.V4)) {
 		t.Fatalf("pod has %s, want one of %s", lives.Address(topology.V4), n1)
 	}
-	s.answered(t, s.c, lives.Address(topology.V4))
-
-	s.patch(t, p, `{"spec":{"advertise":false}}`)
-	s.eventually(t, "withdrawal", func(ctx context.Context) error { return s.everywhere(ctx, inside) })
-	if err := errors.Join(s.hasBlackholes(t.Context(), "n1", inside, n1), s.hasBlackholes(t.Context(), "n3", inside, n3)); err != nil {
-		t.Errorf("not advertised: %v", err)
-	}
-	s.eventually(t, "status of a block that is not advertised", func(context.Context) error { return s.blockIs(t, "n1", n1, true, false) })
-	s.patch(t, p, `{"spec":{"advertise":true}}`)
-	s.eventually(t, "announcement", func(ctx context.Context) error { return s.everywhere(ctx, inside, n1, n3) })
 	s.answered(t, s.c, lives.Address(topology.V4))
 
 	s.patch(t, p, `{"spec":{"state":"Draining"}}`)
