@@ -201,6 +201,12 @@ func (l *Lab) Topology() topology.Topology {
 	return l.topo
 }
 
+// StartProcess starts one more process, which ends with the lab at the latest.
+// argv names its own namespace: see EnterCommand.
+func (l *Lab) StartProcess(name string, argv ...string) (*Process, error) {
+	return l.processes.start(name, nil, argv...)
+}
+
 // Process finds a process by name: NODE-agent, ROUTER-zebra, ROUTER-bgpd,
 // ROUTER-bird, controller.
 func (l *Lab) Process(name string) (*Process, error) { return l.processes.get(name) }
