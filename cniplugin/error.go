@@ -38,6 +38,7 @@ var hints = []struct {
 	{store.ErrNotReady, types.ErrTryAgainLater, "the fairlead-agent of this node creates it when it starts: see the agent's pod"},
 	{store.ErrCorrupt, types.ErrTryAgainLater, "restart the fairlead-agent of this node: it keeps the file aside and rebuilds the store from the kernel"},
 	{store.ErrBusy, types.ErrTryAgainLater, "a stopped or hanging process holds the lock: see which with: fuser"},
+	{store.ErrIO, types.ErrIOFailure, "make room for the file system of the store, mount it writable, or raise the limit that the message names"},
 	{store.ErrNoLease, types.ErrTryAgainLater, "see that an Active IPPool selects this node: kubectl get ippools,ipblocks"},
 	{store.ErrExhausted, types.ErrTryAgainLater, "pods that end free addresses; for more, let the IPPool lease this node another block"},
 	{errTooSlow, types.ErrTryAgainLater, "the node is overloaded or was suspended"},

@@ -36,11 +36,9 @@ func (p plugin) gc(args *skel.CmdArgs) error {
 	return release(s, state.Stale(c.Name, valid))
 }
 
-// release unwires and frees allocations in DEL's order.
+// release unwires and frees allocations in DEL's order. It takes the store's lock
+// even for none: what a killed ADD left of a file goes with that.
 func release(s *store.Store, stale []store.Allocation) error {
-	if len(stale) == 0 {
-		return nil
-	}
 	node, err := link.Dial()
 	if err != nil {
 		return err

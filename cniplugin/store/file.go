@@ -24,7 +24,7 @@ func (s *Store) read() (State, []byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return State{}, nil, fmt.Errorf("read %s: %w", path, ErrNotReady)
 	case err != nil:
-		return State{}, nil, fmt.Errorf("read address store: %w", err)
+		return State{}, nil, fmt.Errorf("%w: %w", ErrIO, err)
 	}
 	state, err := decode(data)
 	if err != nil {
@@ -37,14 +37,22 @@ func (s *Store) read() (State, []byte, error) {
 // to die with the machine's boot.
 func (s *Store) write(data []byte) error {
 	temp := filepath.Join(s.dir, tempFile)
-	if err := os.WriteFile(temp, data, 0o600); err != nil {
-		return fmt.Errorf("write address store: %w", err)
+	err := os.WriteFile(temp, data, 0o600)
+	if err == nil {
+		err = os.Rename(temp, filepath.Join(s.dir, stateFile))
 	}
-	if err := os.Rename(temp, filepath.Join(s.dir, stateFile)); err != nil {
-		return fmt.Errorf("write address store: %w", err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("write %s: %w", s.dir, ErrNotReady)
+	case err != nil:
+		s.sweep() // half a file must not take the last of the room
+		return fmt.Errorf("%w: %w", ErrIO, err)
 	}
 	return nil
 }
+
+// sweep removes what a writer that was killed left, under the lock.
+func (s *Store) sweep() { _ = os.Remove(filepath.Join(s.dir, tempFile)) }
 
 func encode(s *State) ([]byte, error) {
 	s.Version = formatVersion

@@ -20,7 +20,7 @@ const Name = "store"
 const (
 	stateFile = "state.json"
 	// tempFile has one name because only the lock's holder writes it: what a
-	// killed writer left is overwritten by the next.
+	// killed writer left is overwritten or removed by the next holder.
 	tempFile = "state.json.tmp"
 	lockFile = "lock"
 )
@@ -37,6 +37,8 @@ var (
 	ErrCorrupt = errors.New("address store is corrupt")
 	// ErrBusy says that the lock was not free for lockWait.
 	ErrBusy = errors.New("address store is locked by another process")
+	// ErrIO says that the file system, or a limit of the process, refuses a file of the store.
+	ErrIO = errors.New("address store cannot be read or written")
 )
 
 // Store is an address store on disk. Its methods may be called from several
@@ -51,7 +53,7 @@ func Open(dir string) (*Store, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("open %s: %w", dir, ErrNotReady)
 	case err != nil:
-		return nil, fmt.Errorf("open address store: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrIO, err)
 	}
 	return &Store{dir: dir}, nil
 }
@@ -77,11 +79,11 @@ func Create(dir string, routes []dataplane.PodRoute, now Stamp) (*Store, Created
 	if err := os.Chmod(dir, 0o700); err != nil { // an older folder, or a wider umask
 		return nil, made, fmt.Errorf("create address store: %w", err)
 	}
-	unlock, err := s.lock(os.O_CREATE)
+	lock, err := s.lock(os.O_CREATE)
 	if err != nil {
 		return nil, made, err
 	}
-	defer unlock()
+	defer lock.release()
 	_, err = s.Read()
 	switch {
 	case err == nil:
@@ -124,11 +126,11 @@ func (s *Store) Read() (State, error) {
 // Update runs change on the state under the lock and stores what it leaves. If
 // change fails, nothing is stored and its error is returned as it is.
 func (s *Store) Update(change func(*State) error) error {
-	unlock, err := s.lock(0)
+	lock, err := s.lock(0)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.release()
 	state, before, err := s.read()
 	if err != nil {
 		return err
@@ -137,28 +139,62 @@ func (s *Store) Update(change func(*State) error) error {
 		return err
 	}
 	after, err := encode(&state)
-	if err != nil || string(after) == string(before) {
+	if err != nil {
 		return err
 	}
-	return s.write(after)
+	switch {
+	case !lock.isTheStores():
+		return fmt.Errorf("write %s: it was removed meanwhile: %w", s.dir, ErrNotReady)
+	case string(after) == string(before):
+		s.sweep()
+		return nil
+	default:
+		return s.write(after)
+	}
 }
 
 // lock takes the store's flock. It is the process's only while the file is
-// open, so a killed holder frees it.
-func (s *Store) lock(flags int) (unlock func(), err error) {
+// open, so a killed holder frees it. Who waited for the lock of a folder that was
+// removed and made again has locked nothing, and tries again.
+func (s *Store) lock(flags int) (*lock, error) {
 	path := filepath.Join(s.dir, lockFile)
-	f, err := os.OpenFile(path, os.O_RDWR|flags, 0o600)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("lock %s: %w", s.dir, ErrNotReady)
-	case err != nil:
-		return nil, fmt.Errorf("lock address store: %w", err)
+	for range lockTries {
+		f, err := os.OpenFile(path, os.O_RDWR|flags, 0o600)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("lock %s: %w", s.dir, ErrNotReady)
+		case err != nil:
+			return nil, fmt.Errorf("%w: lock: %w", ErrIO, err)
+		}
+		l := &lock{file: f}
+		if err := flock(int(f.Fd()), lockWait); err != nil {
+			l.release()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if l.isTheStores() {
+			return l, nil
+		}
+		l.release()
 	}
-	if err := flock(int(f.Fd()), lockWait); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	return nil, fmt.Errorf("lock %s: %w, it is removed again and again", path, ErrBusy)
+}
+
+// lockTries is how often a store may be made anew while one waits for its lock.
+const lockTries = 10
+
+// lock is the store's, held.
+type lock struct{ file *os.File }
+
+func (l *lock) release() { _ = l.file.Close() }
+
+// isTheStores says that the file locked is the one that others find.
+func (l *lock) isTheStores() bool {
+	ours, err := l.file.Stat()
+	if err != nil {
+		return false
 	}
-	return func() { _ = f.Close() }, nil
+	theirs, err := os.Stat(l.file.Name())
+	return err == nil && os.SameFile(ours, theirs)
 }
 
 // flock polls, because flock(2) has no timeout.

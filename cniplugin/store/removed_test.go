@@ -1,0 +1,98 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// remake removes the store as an operator may, and makes it as the agent does.
+func remake(t *testing.T, s *Store) {
+	t.Helper()
+	if err := os.RemoveAll(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Create(s.dir, nil, at(1)); err != nil {
+		t.Fatal(err)
+	}
+	mustUpdate(t, s, func(state *State) error { state.SetLeases(leased("10.0.9.0/24").Leases); return nil })
+}
+
+// What was decided on the old state must not overwrite the new one.
+func TestUpdateOfAStoreThatIsRemovedMeanwhile(t *testing.T) {
+	s := newStore(t)
+	err := s.Update(func(state *State) error {
+		remake(t, s)
+		add(t, state, "a", 0)
+		return nil
+	})
+	if !errors.Is(err, ErrNotReady) {
+		t.Errorf("error is %v", err)
+	}
+	if diff := cmp.Diff(leased("10.0.9.0/24").Leases, mustRead(t, s).Leases, cmpNet); diff != "" {
+		t.Errorf("the new store (-want +got):\n%s", diff)
+	}
+}
+
+// Who waits for a lock that is removed gets that of the new store.
+func TestLockThatIsRemovedMeanwhile(t *testing.T) {
+	s := newStore(t)
+	old, err := s.lock(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		l, err := s.lock(0)
+		if err == nil && !l.isTheStores() {
+			err = errors.New("locked what nobody finds")
+		}
+		got <- err
+	}()
+	awaitOpen(t, old.file.Name(), 2) // ours and that of who waits
+	remake(t, s)
+	old.release()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitOpen waits until this process has the file open so many times.
+func awaitOpen(t *testing.T, path string, want int) {
+	t.Helper()
+	for deadline := time.Now().Add(lockWait); ; time.Sleep(time.Millisecond) {
+		fds, err := filepath.Glob("/proc/self/fd/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, fd := range fds {
+			if name, err := os.Readlink(fd); err == nil && name == path {
+				n++
+			}
+		}
+		if n == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is open %d times, want %d", path, n, want)
+		}
+	}
+}
+
+// A killed writer's file goes with the next holder of the lock, change or none.
+func TestUpdateWithoutChangeSweeps(t *testing.T) {
+	s := newStore(t)
+	temp := filepath.Join(s.dir, tempFile)
+	if err := os.WriteFile(temp, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustUpdate(t, s, func(*State) error { return nil })
+	if _, err := os.Stat(temp); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left: %v", temp, err)
+	}
+}
