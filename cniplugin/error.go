@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sys/unix"
 
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/dataplane/link"
@@ -38,7 +39,9 @@ var hints = []struct {
 	{store.ErrNotReady, types.ErrTryAgainLater, "the fairlead-agent of this node creates it when it starts: see the agent's pod"},
 	{store.ErrCorrupt, types.ErrTryAgainLater, "restart the fairlead-agent of this node: it keeps the file aside and rebuilds the store from the kernel"},
 	{store.ErrBusy, types.ErrTryAgainLater, "a stopped or hanging process holds the lock: see which with: fuser"},
-	{store.ErrIO, types.ErrIOFailure, "make room for the file system of the store, mount it writable, or raise the limit that the message names"},
+	{unix.EMFILE, types.ErrIOFailure, "raise the limit of open files of the container runtime"},
+	{unix.ENFILE, types.ErrIOFailure, "raise the machine's limit of open files: sysctl fs.file-max"},
+	{store.ErrIO, types.ErrIOFailure, "make room for the file system of the store, or mount it writable"},
 	{store.ErrNoLease, types.ErrTryAgainLater, "see that an Active IPPool selects this node: kubectl get ippools,ipblocks"},
 	{store.ErrExhausted, types.ErrTryAgainLater, "pods that end free addresses; for more, let the IPPool lease this node another block"},
 	{errTooSlow, types.ErrTryAgainLater, "the node is overloaded or was suspended"},
