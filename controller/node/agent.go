@@ -57,6 +57,7 @@ type Agent struct {
 	ribComplete bool
 	deadline    time.Time // of ribComplete
 	lastProblem map[string]bool
+	idle        idle
 }
 
 // New returns an Agent over its ports.
@@ -66,6 +67,7 @@ func New(opts Options, intents IntentSource, speaker Speaker, routes RouteTable,
 		wake:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		resync:  true,
+		idle:    idle{},
 	}
 }
 

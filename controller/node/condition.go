@@ -10,6 +10,7 @@ import (
 
 	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/bgp"
+	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/plan"
 )
 
@@ -37,16 +38,20 @@ func ready(st v1alpha1.NodeStateStatus, p plan.Plan, done applied) metav1.Condit
 	if done.err != nil {
 		return condition(kind, false, "SyncFailed", done.err.Error())
 	}
-	if len(p.Leases) == 0 {
-		return condition(kind, false, "NoBlock", "no block is leased to this node: is there a Ready IPPool whose nodeSelector matches it, with a block left?")
+	if !slices.ContainsFunc(p.Leases, func(l store.Lease) bool { return !l.IPAMOnly }) {
+		return condition(kind, false, "NoBlock", "no block is leased to this node for pods: is there a Ready IPPool with advertise true whose nodeSelector matches it, with a block left?")
 	}
+	programmed := 0
 	for _, b := range st.Blocks {
 		prefix, _ := netip.ParsePrefix(b.CIDR)
+		if b.Programmed {
+			programmed++
+		}
 		if slices.Contains(p.BGP.Announce, prefix) && !b.Programmed {
 			return condition(kind, false, "BlockNotProgrammed", fmt.Sprintf("the kernel does not hold the route of block %s: see RoutesInSync", b.CIDR))
 		}
 	}
-	return condition(kind, true, "Synced", fmt.Sprintf("%d blocks programmed", len(st.Blocks)))
+	return condition(kind, true, "Synced", fmt.Sprintf("%d blocks programmed", programmed))
 }
 
 func routesInSync(st v1alpha1.NodeStateStatus, done applied) metav1.Condition {
@@ -86,25 +91,59 @@ func addressesAvailable(st v1alpha1.NodeStateStatus, p plan.Plan) metav1.Conditi
 	const kind = v1alpha1.ConditionAddressesAvailable
 	free := map[bool]int64{}
 	for i, l := range p.Leases {
+		if l.IPAMOnly {
+			continue // no pod's
+		}
 		free[l.CIDR.Addr().Is4()] += 0
 		if !l.Closed {
 			free[l.CIDR.Addr().Is4()] += st.Blocks[i].Capacity - st.Blocks[i].Used
 		}
 	}
-	var out []string
+	var out, low []string
 	for is4, n := range free {
-		if n <= 0 {
-			out = append(out, map[bool]string{true: "IPv4", false: "IPv6"}[is4])
+		asked := growing(p.Wants, is4)
+		switch {
+		case n <= 0:
+			out = append(out, fmt.Sprintf("no %s address is free on this node: %s", familyName(is4), wayOut(asked)))
+		case len(asked) > 0:
+			low = append(low, fmt.Sprintf("%d %s addresses are free: %s", n, familyName(is4), strings.Join(asked, ", ")))
 		}
 	}
-	slices.Sort(out)
 	switch {
 	case len(free) == 0:
-		return condition(kind, false, "NoBlock", "no block is leased to this node")
+		return condition(kind, false, "NoBlock", "no block is leased to this node for pods")
 	case len(out) > 0:
-		return condition(kind, false, "Exhausted", fmt.Sprintf("no %s address is free on this node: delete pods, or add an IPPool that selects it", strings.Join(out, " and no ")))
+		return condition(kind, false, "Exhausted", list(out))
+	case len(low) > 0:
+		return condition(kind, true, "Low", list(low))
 	}
 	return condition(kind, true, "Available", fmt.Sprintf("%d in use", st.AddressesUsed))
+}
+
+// growing says of each pool that is asked for another block how that stands.
+func growing(wants []plan.Want, is4 bool) []string {
+	var out []string
+	for _, w := range wants {
+		switch {
+		case w.IPAMOnly || w.Is4 != is4 || w.Count <= w.Has:
+		case w.Has >= w.Max:
+			out = append(out, fmt.Sprintf("IPPool/%s gives a node no more than %d blocks (spec.maxBlocksPerNode)", w.Pool, w.Max))
+		default:
+			out = append(out, fmt.Sprintf("another block of IPPool/%s is asked for", w.Pool))
+		}
+	}
+	return out
+}
+
+func wayOut(asked []string) string {
+	return strings.Join(append(asked, "delete pods, raise maxBlocksPerNode where it is reached, or add an IPPool that selects the node"), "; ")
+}
+
+func familyName(is4 bool) string {
+	if is4 {
+		return "IPv4"
+	}
+	return "IPv6"
 }
 
 func configAccepted(problems []plan.Problem) metav1.Condition {

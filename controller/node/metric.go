@@ -25,6 +25,7 @@ func (a *Agent) Collector() prometheus.Collector {
 		"fairlead_routes_refused":       "Learned prefixes that would have cut the node off or hijacked its pods.",
 		"fairlead_addresses_capacity":   "Pod addresses of the node's blocks.",
 		"fairlead_addresses_used":       "Pod addresses in use.",
+		"fairlead_blocks_asked":         "Blocks that this node asks for beyond those that it has.",
 		"fairlead_problems":             "Objects that could not be used as written.",
 		"fairlead_from_snapshot":        "1 while the configuration is the one remembered on disk.",
 	} {
@@ -45,9 +46,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if v == nil {
 		return
 	}
-	var capacity, refused int64
+	var capacity, used, refused int64
 	for _, b := range v.State.Blocks {
-		capacity += b.Capacity
+		if !b.IPAMOnly {
+			capacity, used = capacity+b.Capacity, used+b.Used
+		}
 	}
 	for _, r := range v.Routes {
 		refused += truth(r.Refused)
@@ -60,7 +63,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		"fairlead_routes_failed":        v.State.Routes.Failed,
 		"fairlead_routes_refused":       refused,
 		"fairlead_addresses_capacity":   capacity,
-		"fairlead_addresses_used":       v.State.AddressesUsed,
+		"fairlead_addresses_used":       used,
+		"fairlead_blocks_asked":         v.BlocksAsked,
 		"fairlead_problems":             int64(len(v.Problems)),
 		"fairlead_from_snapshot":        truth(v.Source == string(FromMemory)),
 	} {

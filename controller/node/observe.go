@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"fairlead.dev/bgp"
 	"fairlead.dev/cniplugin/store"
@@ -24,6 +25,8 @@ func (a *Agent) observe(in plan.Intent) (s plan.Snapshot, ribErr, err error) {
 	if err != nil {
 		return s, nil, fmt.Errorf("read the address store: %w", err)
 	}
+	held := leases(state, in)
+	a.idle.mark(held, time.Now())
 	rib, ribErr := a.speaker.Routes()
 	switch {
 	case errors.Is(ribErr, bgp.ErrNotStarted):
@@ -36,7 +39,7 @@ func (a *Agent) observe(in plan.Intent) (s plan.Snapshot, ribErr, err error) {
 		Local:      local,
 		APIServer:  a.opts.APIServer,
 		RIB:        rib,
-		Leases:     leases(state, in),
+		Leases:     held,
 		Restarting: a.restarting,
 	}, ribErr, nil
 }
@@ -73,7 +76,7 @@ func leases(state store.State, in plan.Intent) map[netip.Prefix]plan.Lease {
 	out := map[netip.Prefix]plan.Lease{}
 	for _, l := range state.Leases {
 		capacity, used := state.Usage(l.CIDR)
-		out[l.CIDR] = plan.Lease{UID: l.UID, Closed: l.Closed, Capacity: capacity, Used: used}
+		out[l.CIDR] = plan.Lease{UID: l.UID, Closed: l.Closed, IPAMOnly: l.IPAMOnly, Capacity: capacity, Used: used}
 	}
 	for _, b := range in.Blocks {
 		cidr, err := netip.ParsePrefix(b.Spec.CIDR)
@@ -81,7 +84,7 @@ func leases(state store.State, in plan.Intent) map[netip.Prefix]plan.Lease {
 			continue
 		}
 		if _, used := state.Usage(cidr); used > 0 {
-			out[cidr] = plan.Lease{UID: string(b.UID), Used: used}
+			out[cidr] = plan.Lease{UID: string(b.UID), IPAMOnly: b.Spec.IPAMOnly, Used: used}
 		}
 	}
 	return out

@@ -34,6 +34,7 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 		Sessions:       sessionStatus(p, sessions),
 		Blocks:         blockStatus(s, p, installed, announced),
 		ReleasedBlocks: done.released,
+		WantedBlocks:   wantedBlocks(p),
 		Routes:         routeCounts(p, done.routes, installed),
 	}
 	if p.BGP.Global.RouterID.IsValid() {
@@ -52,6 +53,9 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 	v := view.Node{
 		Name: name, At: time.Now(), Source: string(source), State: st,
 		Routes: viewRoutes(s, p, done.routes, installed, announced),
+	}
+	for _, w := range p.Wants {
+		v.BlocksAsked += int64(max(0, w.Count-w.Has))
 	}
 	for _, x := range problems {
 		v.Problems = append(v.Problems, x.String())
@@ -106,8 +110,16 @@ func blockStatus(s plan.Snapshot, p plan.Plan, installed, announced map[netip.Pr
 		held := s.Leases[l.CIDR]
 		out = append(out, v1alpha1.BlockStatus{
 			CIDR: l.CIDR.String(), UID: l.UID, Capacity: held.Capacity, Used: held.Used,
-			Programmed: installed[l.CIDR], Advertised: announced[l.CIDR],
+			Programmed: installed[l.CIDR], Advertised: announced[l.CIDR], IPAMOnly: l.IPAMOnly, Closed: held.Closed,
 		})
+	}
+	return out
+}
+
+func wantedBlocks(p plan.Plan) []v1alpha1.WantedBlocks {
+	var out []v1alpha1.WantedBlocks
+	for _, w := range p.Wants {
+		out = append(out, v1alpha1.WantedBlocks{Pool: w.Pool, PoolUID: w.PoolUID, Count: int64(w.Count)})
 	}
 	return out
 }

@@ -141,6 +141,7 @@ const (
 	maxSessions = 1024
 	maxBlocks   = 256
 	maxReleased = 256
+	maxWanted   = 256
 )
 
 // fit cuts the lists to what the API takes, since a status that is too long
@@ -157,6 +158,7 @@ func fit(st v1alpha1.NodeStateStatus) v1alpha1.NodeStateStatus {
 	}
 	st.Blocks = st.Blocks[:min(len(st.Blocks), maxBlocks)]
 	st.ReleasedBlocks = st.ReleasedBlocks[:min(len(st.ReleasedBlocks), maxReleased)]
+	st.WantedBlocks = st.WantedBlocks[:min(len(st.WantedBlocks), maxWanted)]
 	return st
 }
 

@@ -17,8 +17,9 @@ type blocks struct {
 	routes   []dataplane.Route
 	announce []netip.Prefix
 	released []string
-	// ours are the blocks that this node still serves.
-	ours []netip.Prefix
+	// ours are the blocks of pods that this node still serves.
+	ours  []netip.Prefix
+	wants []Want
 }
 
 func planBlocks(s Snapshot) (blocks, []Problem) {
@@ -28,6 +29,8 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 	for _, p := range s.Intent.Pools {
 		pools[string(p.UID)] = p
 	}
+	wants, surplus := planGrowth(s, pools)
+	out.wants = wants
 	known := map[netip.Prefix]bool{}
 	for _, b := range s.Intent.Blocks {
 		cidr, bad := parsePrefix("IPBlock/"+b.Name, "spec.cidr", b.Spec.CIDR)
@@ -36,9 +39,12 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 			continue
 		}
 		known[cidr] = true
-		pool, found := pools[b.Spec.PoolUID]
 		held, stored := s.Leases[cidr]
-		out.add(b, cidr, pool, found, held, stored)
+		out.add(b, store.Lease{
+			CIDR: cidr, UID: string(b.UID), Pool: b.Spec.PoolName, IPAMOnly: b.Spec.IPAMOnly,
+			Closed:   b.Spec.State != v1alpha1.BlockLeased || surplus[cidr],
+			Reserved: reservedIn(pools[b.Spec.PoolUID], cidr),
+		}, held, stored)
 		if b.Spec.State == v1alpha1.BlockCooling && held.Used > 0 {
 			problems = append(problems, lost("IPBlock/"+b.Name, "is "+string(b.Spec.State), held.Used))
 		}
@@ -47,7 +53,7 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 	// in the store until their pods end, so that no other lease can give them out.
 	for cidr, held := range s.Leases {
 		if !known[cidr] && held.Used > 0 {
-			out.leases = append(out.leases, store.Lease{CIDR: cidr, UID: held.UID, Closed: true})
+			out.leases = append(out.leases, store.Lease{CIDR: cidr, UID: held.UID, Closed: true, IPAMOnly: held.IPAMOnly})
 			problems = append(problems, lost("IPBlock/"+v1alpha1.BlockName(cidr), "is gone", held.Used))
 		}
 	}
@@ -61,14 +67,7 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 // add plans one block by its state. The order in which a Draining block ends:
 // closed in the store, seen empty while closed, withdrawn, unprogrammed,
 // dropped from the store, reported released.
-func (o *blocks) add(b v1alpha1.IPBlock, cidr netip.Prefix, pool v1alpha1.IPPool, poolFound bool, held Lease, stored bool) {
-	lease := store.Lease{
-		CIDR:     cidr,
-		UID:      string(b.UID),
-		Pool:     b.Spec.PoolName,
-		Closed:   b.Spec.State != v1alpha1.BlockLeased,
-		Reserved: reservedIn(pool, cidr),
-	}
+func (o *blocks) add(b v1alpha1.IPBlock, lease store.Lease, held Lease, stored bool) {
 	switch {
 	case b.Spec.State == v1alpha1.BlockCooling:
 		// Soon another node's: not announced and not blackholed, so that a
@@ -82,11 +81,14 @@ func (o *blocks) add(b v1alpha1.IPBlock, cidr netip.Prefix, pool v1alpha1.IPPool
 		return
 	}
 	o.leases = append(o.leases, lease)
-	o.ours = append(o.ours, cidr)
-	o.routes = append(o.routes, dataplane.Route{Prefix: cidr, Kind: dataplane.Blackhole})
-	if !poolFound || pool.Spec.Advertise == nil || *pool.Spec.Advertise {
-		o.announce = append(o.announce, cidr)
+	if lease.IPAMOnly {
+		// Its addresses are on networks of others. A blackhole would end what
+		// this node has of them, an announcement what others have.
+		return
 	}
+	o.ours = append(o.ours, lease.CIDR)
+	o.routes = append(o.routes, dataplane.Route{Prefix: lease.CIDR, Kind: dataplane.Blackhole})
+	o.announce = append(o.announce, lease.CIDR)
 }
 
 // reservedIn returns the pool's reserved ranges that touch the block, sorted.

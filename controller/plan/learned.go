@@ -12,14 +12,14 @@ import (
 // planLearned returns the routes to program for the RIB, and why others are
 // refused. The speaker has already dropped what no pool covers; what is refused
 // here would, once in the kernel, cut this node off or hijack its own pods.
-func planLearned(s Snapshot, own blocks, peers []bgp.Peer) ([]dataplane.Route, map[netip.Prefix]string) {
+func planLearned(s Snapshot, own blocks, ipamOnly []netip.Prefix, peers []bgp.Peer) ([]dataplane.Route, map[netip.Prefix]string) {
 	var out []dataplane.Route
 	refused := map[netip.Prefix]string{}
 	for _, r := range s.RIB {
 		if slices.Contains(own.ours, r.Prefix) {
 			continue // our own announcement, reflected
 		}
-		if why := refusal(r.Prefix, s, own.ours, peers); why != "" {
+		if why := refusal(r.Prefix, s, own.ours, ipamOnly, peers); why != "" {
 			refused[r.Prefix] = why
 			continue
 		}
@@ -33,10 +33,15 @@ func planLearned(s Snapshot, own blocks, peers []bgp.Peer) ([]dataplane.Route, m
 	return out, refused
 }
 
-func refusal(p netip.Prefix, s Snapshot, ours []netip.Prefix, peers []bgp.Peer) string {
+func refusal(p netip.Prefix, s Snapshot, ours, ipamOnly []netip.Prefix, peers []bgp.Peer) string {
 	for _, b := range ours {
 		if b.Bits() < p.Bits() && b.Contains(p.Addr()) {
 			return fmt.Sprintf("lies in %s, which is leased to this node", b)
+		}
+	}
+	for _, r := range ipamOnly {
+		if r.Bits() <= p.Bits() && r.Contains(p.Addr()) {
+			return fmt.Sprintf("lies in %s, the range of an IPPool that is not advertised", r)
 		}
 	}
 	for _, l := range s.Local {

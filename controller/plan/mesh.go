@@ -36,7 +36,7 @@ func planMesh(in Intent, self node) ([]meshPeer, []Problem) {
 	for _, b := range in.MeshBlocks {
 		// A malformed block is reported by the node that holds it.
 		cidr, err := netip.ParsePrefix(b.Spec.CIDR)
-		if err == nil && b.Spec.State != v1alpha1.BlockCooling {
+		if err == nil && b.Spec.State != v1alpha1.BlockCooling && !b.Spec.IPAMOnly {
 			leased[b.Spec.NodeName] = append(leased[b.Spec.NodeName], cidr)
 		}
 	}

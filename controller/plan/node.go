@@ -56,8 +56,9 @@ func (n node) address(like netip.Addr) (netip.Addr, bool) {
 	return n.addresses[i], true
 }
 
-func parseRanges(entries []v1alpha1.AddressPlanEntry) ([]netip.Prefix, []Problem) {
-	var out []netip.Prefix
+// parseRanges returns the ranges of pods, and those that are for fairlead-ipam
+// alone: nobody announces a part of them.
+func parseRanges(entries []v1alpha1.AddressPlanEntry) (pods, ipamOnly []netip.Prefix, _ []Problem) {
 	var problems []Problem
 	for _, e := range entries {
 		p, bad := parsePrefix("AddressPlan/"+v1alpha1.AddressPlanName, "spec.entries", e.CIDR)
@@ -65,8 +66,13 @@ func parseRanges(entries []v1alpha1.AddressPlanEntry) ([]netip.Prefix, []Problem
 			problems = append(problems, *bad)
 			continue
 		}
-		out = append(out, p)
+		if e.IPAMOnly {
+			ipamOnly = append(ipamOnly, p)
+		} else {
+			pods = append(pods, p)
+		}
 	}
-	slices.SortFunc(out, dataplane.ComparePrefix)
-	return out, problems
+	slices.SortFunc(pods, dataplane.ComparePrefix)
+	slices.SortFunc(ipamOnly, dataplane.ComparePrefix)
+	return pods, ipamOnly, problems
 }

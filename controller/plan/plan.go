@@ -27,6 +27,8 @@ type Plan struct {
 	// Released are the UIDs of Draining blocks of which, after this plan is
 	// applied, the node holds nothing.
 	Released []string
+	// Wants has a line for each pool of which a Leased block is held, sorted by name.
+	Wants []Want
 	// Refused are learned prefixes that are not programmed, and why.
 	Refused map[netip.Prefix]string
 }
@@ -40,11 +42,11 @@ func Compute(s Snapshot) (Plan, []Problem) {
 	report(bad...)
 	blocks, bad := planBlocks(s)
 	report(bad...)
-	ranges, bad := parseRanges(s.Intent.Ranges)
+	ranges, ipamOnly, bad := parseRanges(s.Intent.Ranges)
 	report(bad...)
 	peers, bad := planPeers(s.Intent, node, ranges)
 	report(bad...)
-	learned, refused := planLearned(s, blocks, peers.sessions)
+	learned, refused := planLearned(s, blocks, ipamOnly, peers.sessions)
 
 	p := Plan{
 		Leases:    blocks.leases,
@@ -52,6 +54,7 @@ func Compute(s Snapshot) (Plan, []Problem) {
 		PeerNames: peers.names,
 		Barred:    peers.barred,
 		Released:  blocks.released,
+		Wants:     blocks.wants,
 		Refused:   refused,
 		BGP: bgp.Config{
 			Global: bgp.Global{

@@ -38,9 +38,13 @@ func KeyName(ref v1alpha1.SecretKeyRef) string { return ref.Name + "/" + ref.Key
 type Lease struct {
 	UID string
 	// Closed blocks give out no address, so Used can only fall.
-	Closed   bool
+	Closed bool
+	// IPAMOnly blocks are no pod's.
+	IPAMOnly bool
 	Capacity int64
 	Used     int64
+	// Idle blocks have been empty for so long that they may go back.
+	Idle bool
 }
 
 // Snapshot is all that a plan is made from.

@@ -26,6 +26,8 @@ type Node struct {
 	// State is what the agent reports as its NodeState, which holds no more of
 	// long lists than the API takes.
 	State v1alpha1.NodeStateStatus `json:"state"`
+	// BlocksAsked counts the blocks asked for beyond those that the node has.
+	BlocksAsked int64 `json:"blocksAsked"`
 	// Routes, sorted by prefix.
 	Routes []Route `json:"routes"`
 	// Problems names every object that could not be used, and why.

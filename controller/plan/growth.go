@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/controller/ipam"
+	"fairlead.dev/dataplane"
+)
+
+// reserve is the most addresses that a node keeps free, against pods that start
+// while it waits for another block. That takes about two seconds: a report (at
+// most one a second), the controller's pass, the watch, the store. A kubelet
+// starts fewer than sixteen pods in that time.
+//
+// A node that uses less keeps less: as many free as in use, but one. So an idle
+// node asks for nothing, however small its block, and blocks of one address
+// are asked for ahead too.
+const reserve = 16
+
+// returnFactor is how many times the reserve must stay free for a block to go
+// back. Between once and this often nothing changes, so that pods which come and
+// go do not take blocks with them.
+const returnFactor = 2
+
+// mostRoom bounds what one block counts for, so that sums of the largest do not
+// overflow. No node comes near to it.
+const mostRoom = 1 << 40
+
+// Want is how many blocks the node needs of one pool.
+type Want struct {
+	Pool, PoolUID string
+	// Has counts the node's Leased blocks of the pool; Count those that it needs:
+	// more when addresses run low, fewer when one goes back.
+	Has, Count int
+	// Max is the pool's maxBlocksPerNode.
+	Max      int
+	IPAMOnly bool
+	// Is4 is the pool's address family.
+	Is4 bool
+}
+
+// group is the blocks that stand in for each other: those of a family for pods,
+// those of one pool for attachments, which name it.
+type group struct {
+	is4      bool
+	ipamPool string
+}
+
+// member is a Leased block in the light of its use.
+type member struct {
+	cidr           netip.Prefix
+	poolUID        string
+	capacity, used int64
+	closed, idle   bool
+}
+
+func (m member) free() int64 { return max(0, m.capacity-m.used) }
+
+// planGrowth says how many blocks the node needs, and which it can do without:
+// these are closed first and taken back then, when no address can be given out
+// of them any more. Of each pool one block stays.
+func planGrowth(s Snapshot, pools map[string]v1alpha1.IPPool) ([]Want, map[netip.Prefix]bool) {
+	wants := map[string]*Want{}
+	groups := map[group][]member{}
+	for _, b := range s.Intent.Blocks {
+		cidr, bad := parsePrefix("", "", b.Spec.CIDR)
+		if bad != nil || b.Spec.State != v1alpha1.BlockLeased {
+			continue
+		}
+		pool := pools[b.Spec.PoolUID]
+		w := wants[b.Spec.PoolUID]
+		if w == nil {
+			w = &Want{
+				Pool: b.Spec.PoolName, PoolUID: b.Spec.PoolUID, Max: pool.Spec.EffectiveMaxBlocksPerNode(),
+				IPAMOnly: b.Spec.IPAMOnly, Is4: cidr.Addr().Is4(),
+			}
+			wants[b.Spec.PoolUID] = w
+		}
+		w.Has, w.Count = w.Has+1, w.Count+1
+		g := group{is4: w.Is4}
+		if w.IPAMOnly {
+			g.ipamPool = w.PoolUID
+		}
+		groups[g] = append(groups[g], weigh(cidr, b, s.Leases[cidr], pool))
+	}
+	surplus := map[netip.Prefix]bool{}
+	for _, members := range groups {
+		// From the highest: addresses are given out from the lowest.
+		slices.SortFunc(members, func(a, b member) int { return dataplane.ComparePrefix(b.cidr, a.cidr) })
+		balance(members, wants, surplus, func(uid string) bool { return leasesHere(pools[uid], s.Intent.Node) })
+	}
+	out := make([]Want, 0, len(wants))
+	for _, w := range wants {
+		out = append(out, *w)
+	}
+	slices.SortFunc(out, func(a, b Want) int { return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.PoolUID, b.PoolUID)) })
+	return out, surplus
+}
+
+// balance compares what a group has free with what it needs. Every pool that may
+// grow is asked: which of them has a block left is not known here.
+func balance(members []member, wants map[string]*Want, surplus map[netip.Prefix]bool, leases func(poolUID string) bool) {
+	var free, used int64
+	for _, m := range members {
+		free, used = free+m.free(), used+m.used
+	}
+	low := max(1, min(reserve, used))
+	for _, m := range members {
+		w := wants[m.poolUID]
+		least := returnFactor * low
+		if m.closed {
+			least = low // on its way already
+		}
+		if m.used == 0 && (m.idle || m.closed) && w.Count > 1 && free-m.free() >= least && leases(m.poolUID) {
+			surplus[m.cidr] = true
+			w.Count--
+			free -= m.free()
+		}
+	}
+	if free >= low {
+		return
+	}
+	asked := map[string]bool{}
+	for _, m := range members {
+		if asked[m.poolUID] || !leases(m.poolUID) {
+			continue
+		}
+		asked[m.poolUID] = true
+		size := room(m.cidr, nil)
+		wants[m.poolUID].Count += int((low - free + size - 1) / size)
+	}
+}
+
+// leasesHere says whether the pool gives this node blocks at all.
+func leasesHere(p v1alpha1.IPPool, node v1alpha1.BGPNode) bool {
+	selected, err := Selects(p.Spec.NodeSelector, node.Labels)
+	return p.UID != "" && p.Spec.EffectiveState() == v1alpha1.PoolActive && err == nil && selected
+}
+
+// weigh takes a block's room from the store. One that is not there yet counts
+// with all that it will have: it is asked for no more.
+func weigh(cidr netip.Prefix, b v1alpha1.IPBlock, held Lease, pool v1alpha1.IPPool) member {
+	m := member{cidr: cidr, poolUID: b.Spec.PoolUID, capacity: min(held.Capacity, mostRoom), used: held.Used}
+	if held.UID == string(b.UID) { // else it was another lease that was closed, or idle
+		m.closed, m.idle = held.Closed, held.Idle
+	}
+	if m.capacity == 0 {
+		m.capacity = room(cidr, reservedIn(pool, cidr))
+	}
+	return m
+}
+
+// room counts a block's addresses without those reserved.
+func room(block netip.Prefix, reserved []netip.Prefix) int64 {
+	p, err := ipam.NewPool(block, block.Bits(), reserved...)
+	if err != nil {
+		return 0 // not so for a block that parsed
+	}
+	return min(p.Addresses(block), mostRoom)
+}
