@@ -3,9 +3,9 @@ package cniplugin
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
 	"fairlead.dev/cniplugin/store"
@@ -13,21 +13,29 @@ import (
 	"fairlead.dev/dataplane/link"
 )
 
-// errTooSlow is an ADD that took longer than the agent waits before it takes
-// its addresses for leaked.
-var errTooSlow = errors.New("the attachment took too long and was undone")
+var (
+	// errTooSlow is an ADD that took longer than the agent waits before it takes
+	// its addresses for leaked.
+	errTooSlow = errors.New("the attachment took too long and was undone")
+	// errOutput is a result that nobody took.
+	errOutput = errors.New("cannot print the result")
+)
 
 // add implements ADD.
-func (p plugin) add(args *skel.CmdArgs) error {
-	c, err := parseConf(args.StdinData)
+func (p plugin) add(r request, stdout io.Writer) error {
+	c, err := parseConf(r.config)
 	if err != nil {
 		return err
 	}
-	prev, err := c.previous()
+	prev, err := r.previous()
 	if err != nil {
 		return err
 	}
-	pod, err := link.OpenNamespace(args.Netns) // refuses our own
+	asked, err := r.readDemand()
+	if err != nil {
+		return err
+	}
+	pod, err := link.OpenNamespace(r.netns) // refuses our own
 	if err != nil {
 		return err
 	}
@@ -38,24 +46,35 @@ func (p plugin) add(args *skel.CmdArgs) error {
 	}
 	defer node.Close()
 
-	spec, err := p.attach(c, args, node, pod)
+	spec, err := attach(c, r, asked, node, pod)
 	if err != nil {
 		return err
 	}
-	if err := types.PrintResult(result(prev, c.CNIVersion, args.Netns, spec), c.CNIVersion); err != nil {
-		return undo(c, args, node, fmt.Errorf("print the result: %w", err))
+	if err := printResult(stdout, result(prev, r, spec), r.version); err != nil {
+		return undo(c, r, node, err)
+	}
+	return nil
+}
+
+func printResult(stdout io.Writer, result types.Result, version string) error {
+	converted, err := result.GetAsVersion(version)
+	if err == nil {
+		err = converted.PrintTo(stdout)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOutput, err)
 	}
 	return nil
 }
 
 // attach takes addresses and wires them to the pod. On error it leaves nothing.
-func (p plugin) attach(c conf, args *skel.CmdArgs, node *link.Node, pod *link.Namespace) (link.Spec, error) {
-	spec := link.Spec{Host: link.Name(args.ContainerID, args.IfName), Pod: args.IfName, MTU: c.MTU}
-	switch taken, err := pod.HasLink(args.IfName); {
+func attach(c conf, r request, asked demand, node *link.Node, pod *link.Namespace) (link.Spec, error) {
+	spec := link.Spec{Host: link.Name(r.containerID, r.ifName), Pod: r.ifName, MTU: c.MTU, MAC: asked.mac}
+	switch taken, err := pod.HasLink(r.ifName); {
 	case err != nil:
 		return spec, err
 	case taken:
-		return spec, fmt.Errorf("interface %s: %w", args.IfName, link.ErrPodLinkExists)
+		return spec, fmt.Errorf("interface %s: %w", r.ifName, link.ErrPodLinkExists)
 	}
 	if c.MTU == 0 {
 		mtu, err := node.UplinkMTU()
@@ -68,51 +87,56 @@ func (p plugin) attach(c conf, args *skel.CmdArgs, node *link.Node, pod *link.Na
 	if err != nil {
 		return spec, err
 	}
-	if spec.Addresses, err = allocate(c, args, started); err != nil {
+	want := r.wants(started)
+	want.Pools, want.Addresses = c.Pools, asked.addresses()
+	if spec.Addresses, err = allocate(c.place, want); err != nil {
 		return spec, err
 	}
 	if err := node.Wire(pod, spec); err != nil {
 		if errors.Is(err, link.ErrNotUndone) {
 			return spec, err // DEL tries again; until then the addresses stay taken
 		}
-		return spec, errors.Join(err, free(c, args))
+		return spec, errors.Join(err, free(c.place, r.attachment()))
 	}
 	switch now, err := host.SinceBoot(); {
 	case err != nil:
-		return spec, undo(c, args, node, err)
+		return spec, undo(c, r, node, err)
 	case now-started.At > store.AddLimit:
-		return spec, undo(c, args, node, errTooSlow)
+		return spec, undo(c, r, node, errTooSlow)
 	}
 	return spec, nil
 }
 
-func allocate(c conf, args *skel.CmdArgs, now store.Stamp) (addrs []netip.Addr, err error) {
+// wants is what every attachment asks the store for.
+func (r request) wants(now store.Stamp) store.Request {
+	namespace, name := r.podName()
+	return store.Request{
+		Attachment: r.attachment(), Network: r.name, Namespace: namespace, Pod: name, Now: now, Rest: store.Cooldown,
+	}
+}
+
+func allocate(c place, want store.Request) (addrs []netip.Addr, err error) {
 	s, err := c.openStore()
 	if err != nil {
 		return nil, err
 	}
-	namespace, name := podName(args.Args)
-	request := store.Request{
-		Attachment: attachment(args.ContainerID, args.IfName),
-		Network:    c.Name, Namespace: namespace, Pod: name, Now: now, Rest: store.Cooldown,
-	}
 	err = s.Update(func(state *store.State) (err error) {
-		addrs, err = state.Allocate(request)
+		addrs, err = state.Allocate(want)
 		return err
 	})
 	return addrs, err
 }
 
 // undo takes a finished attachment back, in DEL's order.
-func undo(c conf, args *skel.CmdArgs, node *link.Node, cause error) error {
-	if err := node.Unwire(link.Name(args.ContainerID, args.IfName)); err != nil {
+func undo(c conf, r request, node *link.Node, cause error) error {
+	if err := node.Unwire(link.Name(r.containerID, r.ifName)); err != nil {
 		return errors.Join(cause, err)
 	}
-	return errors.Join(cause, free(c, args))
+	return errors.Join(cause, free(c.place, r.attachment()))
 }
 
-// free frees what the attachment holds.
-func free(c conf, args *skel.CmdArgs) error {
+// free frees what the attachments hold.
+func free(c place, all ...store.Attachment) error {
 	s, err := c.openStore()
 	if err != nil {
 		return err
@@ -122,7 +146,9 @@ func free(c conf, args *skel.CmdArgs) error {
 		return err
 	}
 	return s.Update(func(state *store.State) error {
-		state.Free(attachment(args.ContainerID, args.IfName), now)
+		for _, a := range all {
+			state.Free(a, now)
+		}
 		return nil
 	})
 }

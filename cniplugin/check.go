@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
 	"fairlead.dev/cniplugin/store"
@@ -15,23 +14,23 @@ import (
 // check implements CHECK: the addresses are reserved, and the kernel passes
 // packets between them and the node. What a later plugin of the chain took out
 // of the result is not missed.
-func (p plugin) check(args *skel.CmdArgs) error {
-	c, err := parseConf(args.StdinData)
+func (p plugin) check(r request) error {
+	c, err := parseConf(r.config)
 	if err != nil {
 		return err
 	}
-	prev, err := c.previous()
+	prev, err := r.previous()
 	if err != nil {
 		return err
 	}
 	if prev == nil {
-		return fmt.Errorf("%w: prevResult is missing, CHECK needs that of ADD", errConf)
+		return fmt.Errorf("%w: %w", errConf, errNoPrevious)
 	}
-	want, err := expectation(c, args, prev)
+	want, err := r.expectation(c.place, prev)
 	if err != nil {
 		return err
 	}
-	pod, err := link.OpenNamespace(args.Netns)
+	pod, err := link.OpenNamespace(r.netns)
 	if err != nil {
 		return err
 	}
@@ -48,26 +47,14 @@ func (p plugin) check(args *skel.CmdArgs) error {
 }
 
 // expectation is what both the store and the result say.
-func expectation(c conf, args *skel.CmdArgs, prev *types100.Result) (link.Expectation, error) {
-	s, err := c.openStore()
+func (r request) expectation(c place, prev *types100.Result) (link.Expectation, error) {
+	who := r.attachment()
+	want := link.Expectation{Host: who.HostVeth, Pod: r.ifName}
+	held, err := reserved(c, who, podAddresses(prev, r))
 	if err != nil {
-		return link.Expectation{}, err
+		return want, err
 	}
-	state, err := s.Read()
-	if err != nil {
-		return link.Expectation{}, err
-	}
-	who := attachment(args.ContainerID, args.IfName)
-	want := link.Expectation{Host: who.HostVeth, Pod: args.IfName}
-	held := state.Held(who)
-	for _, addr := range podAddresses(prev, args) {
-		if slices.ContainsFunc(held, func(a store.Allocation) bool { return a.Address == addr }) {
-			want.Addresses = append(want.Addresses, addr)
-		}
-	}
-	if len(want.Addresses) == 0 {
-		return want, fmt.Errorf("%w: no address that prevResult lists for %s is reserved for this container", errCheck, args.IfName)
-	}
+	want.Addresses = held
 	for _, addr := range want.Addresses {
 		if gateway := link.Gateway(addr); hasDefault(prev, gateway) {
 			want.Gateways = append(want.Gateways, gateway)
@@ -76,15 +63,35 @@ func expectation(c conf, args *skel.CmdArgs, prev *types100.Result) (link.Expect
 	return want, nil
 }
 
+// reserved are those addresses that the attachment holds, at least one.
+func reserved(c place, who store.Attachment, listed []netip.Addr) ([]netip.Addr, error) {
+	s, err := c.openStore()
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.Read()
+	if err != nil {
+		return nil, err
+	}
+	held := state.Held(who)
+	addrs := slices.DeleteFunc(listed, func(addr netip.Addr) bool {
+		return !slices.ContainsFunc(held, func(a store.Allocation) bool { return a.Address == addr })
+	})
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("%w: no address that prevResult lists for %s is reserved for container %s", errCheck, who.IfName, who.ContainerID)
+	}
+	return addrs, nil
+}
+
 // podAddresses are those that the result lists for the attachment's interface.
-func podAddresses(prev *types100.Result, args *skel.CmdArgs) []netip.Addr {
+func podAddresses(prev *types100.Result, r request) []netip.Addr {
 	var addrs []netip.Addr
 	for _, ip := range prev.IPs {
 		if ip.Interface == nil || *ip.Interface < 0 || *ip.Interface >= len(prev.Interfaces) {
 			continue
 		}
 		on := prev.Interfaces[*ip.Interface]
-		if on == nil || on.Name != args.IfName || on.Sandbox != args.Netns {
+		if on == nil || on.Name != r.ifName || on.Sandbox != r.netns {
 			continue
 		}
 		if addr, ok := netip.AddrFromSlice(ip.Address.IP); ok {

@@ -2,16 +2,11 @@ package cniplugin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/containernetworking/cni/pkg/types"
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/version"
 
 	"fairlead.dev/cniplugin/store"
 )
@@ -26,19 +21,20 @@ const (
 	maxMTU = 65535
 )
 
-// errConf is a configuration that cannot be used.
-var errConf = errors.New("invalid configuration")
+// place is where the store is. It is all that DEL and GC read of a configuration
+// of ours: what is wrong with the rest must not keep a pod from ending.
+type place struct {
+	// RunDir is the agent's run directory; the store is inside.
+	RunDir string `json:"runDir"`
+}
 
 // conf is the plugin's part of a CNI configuration.
 type conf struct {
-	CNIVersion       string               `json:"cniVersion"`
-	Name             string               `json:"name"`
-	PrevResult       json.RawMessage      `json:"prevResult"`
-	ValidAttachments []types.GCAttachment `json:"cni.dev/valid-attachments"`
-	// RunDir is the agent's run directory; the store is inside.
-	RunDir string `json:"runDir"`
+	place
 	// MTU of pods' links; 0 means the smallest of the node's uplinks.
 	MTU uint32 `json:"mtu"`
+	// Pools to take addresses from; none means every one that is for pods.
+	Pools []string `json:"pools"`
 }
 
 // known are the keys of conf, of the protocol, and of the runtime. Of the keys
@@ -47,76 +43,86 @@ type conf struct {
 var known = []string{
 	"cniVersion", "cniVersions", "name", "type", "capabilities", // protocol
 	"runtimeConfig", "args", "prevResult", // runtime, beside those of reservedPrefix
-	"runDir", "mtu", // ours
+	"runDir", "mtu", "pools", // ours
 }
 
 // reservedPrefix starts keys that only a runtime writes.
 const reservedPrefix = "cni.dev/"
 
-// parseConf reads a configuration and refuses what it does not know. An unknown
-// key must not keep a pod from ending, so DEL and GC go on with parseLenient.
+// parseConf reads a configuration and refuses what it does not know.
 func parseConf(data []byte) (conf, error) {
-	c, err := parseLenient(data)
-	if err != nil {
+	var c conf
+	if err := refuseUnknown(data, "", func(key string) bool {
+		return slices.Contains(known, key) || strings.HasPrefix(key, reservedPrefix)
+	}); err != nil {
 		return c, err
 	}
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(data, &keys); err != nil {
-		return c, fmt.Errorf("%w: %w", errConf, err)
-	}
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if !slices.Contains(known, key) && !strings.HasPrefix(key, reservedPrefix) {
-			return c, fmt.Errorf("%w: unknown key %q, known are runDir and mtu", errConf, key)
-		}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, fmt.Errorf("%w: %w", errDecode, err)
 	}
 	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
 		return c, fmt.Errorf("%w: mtu is %d, must be 0 (that of the uplink) or %d to %d", errConf, c.MTU, minMTU, maxMTU)
 	}
-	return c, nil
-}
-
-func parseLenient(data []byte) (conf, error) {
-	c := conf{RunDir: DefaultRunDir}
-	if err := json.Unmarshal(data, &c); err != nil {
-		return c, fmt.Errorf("%w: %w", errConf, err)
-	}
-	if !filepath.IsAbs(c.RunDir) {
-		return c, fmt.Errorf("%w: runDir is %q, must be an absolute path", errConf, c.RunDir)
-	}
-	return c, nil
-}
-
-func (c conf) openStore() (*store.Store, error) {
-	return store.Open(filepath.Join(c.RunDir, store.Name))
-}
-
-// previous is the result that the configuration carries, nil if it has none.
-func (c conf) previous() (*types100.Result, error) {
-	if len(c.PrevResult) == 0 || string(c.PrevResult) == "null" {
-		return nil, nil
-	}
-	parsed, err := version.NewResult(c.CNIVersion, c.PrevResult)
-	if err != nil {
-		return nil, fmt.Errorf("%w: prevResult: %w", errConf, err)
-	}
-	result, err := types100.NewResultFromResult(parsed)
-	if err != nil {
-		return nil, fmt.Errorf("%w: prevResult: %w", errConf, err)
-	}
-	return result, nil
-}
-
-// podName finds the pod's name in CNI_ARGS (KEY=VALUE;KEY=VALUE). It is for
-// people only, so what is not understood is passed over, whatever IgnoreUnknown says.
-func podName(args string) (namespace, name string) {
-	for pair := range strings.SplitSeq(args, ";") {
-		key, value, _ := strings.Cut(pair, "=")
-		switch key {
-		case "K8S_POD_NAMESPACE":
-			namespace = value
-		case "K8S_POD_NAME":
-			name = value
+	if c.Pools != nil {
+		if err := checkPools("pools", c.Pools); err != nil {
+			return c, err
 		}
 	}
-	return namespace, name
+	return c, c.place.check()
+}
+
+// refuseUnknown refuses the first key, by name, that isKnown says no to. Keys are
+// told as they are written in the configuration, behind prefix.
+func refuseUnknown(data []byte, prefix string, isKnown func(string) bool) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return fmt.Errorf("%w: %w", errDecode, err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if !isKnown(key) {
+			return fmt.Errorf("%w: key %q with value %s", errField, prefix+key, abridged(string(keys[key])))
+		}
+	}
+	return nil
+}
+
+// abridged keeps an error short, whatever is in the configuration.
+func abridged(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
+}
+
+func checkPools(key string, pools []string) error {
+	if len(pools) == 0 {
+		return fmt.Errorf("%w: %s is empty, must name an IPPool", errConf, key)
+	}
+	if slices.Contains(pools, "") {
+		return fmt.Errorf("%w: %s has an empty name, must be names of IPPools", errConf, key)
+	}
+	return nil
+}
+
+func parsePlace(data []byte) (place, error) {
+	var c place
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, fmt.Errorf("%w: %w", errDecode, err)
+	}
+	return c, c.check()
+}
+
+func (c *place) check() error {
+	if c.RunDir == "" {
+		c.RunDir = DefaultRunDir
+	}
+	if !filepath.IsAbs(c.RunDir) {
+		return fmt.Errorf("%w: runDir is %q, must be an absolute path", errConf, c.RunDir)
+	}
+	return nil
+}
+
+func (c *place) openStore() (*store.Store, error) {
+	return store.Open(filepath.Join(c.RunDir, store.Name))
 }

@@ -12,28 +12,29 @@ import (
 
 func TestParseConf(t *testing.T) {
 	for _, tc := range []struct {
-		name, json, want string // want: what the error says, "" for none
+		name, json string
+		want       error
+		says       string
 	}{
-		{"the least", `{"cniVersion":"1.1.0","name":"n","type":"fairlead"}`, ""},
-		{"everything", `{"cniVersion":"1.1.0","name":"n","type":"fairlead","runDir":"/x","mtu":9000}`, ""},
-		{"unknown key", `{"name":"n","rundir":"/x"}`, `unknown key "rundir"`},
-		{"the first of several", `{"zz":1,"aa":1}`, `unknown key "aa"`},
-		{"relative runDir", `{"runDir":"run"}`, `runDir is "run"`},
-		{"empty runDir", `{"runDir":""}`, `runDir is ""`},
-		{"small mtu", `{"mtu":1279}`, "mtu is 1279"},
-		{"large mtu", `{"mtu":65536}`, "mtu is 65536"},
-		{"negative mtu", `{"mtu":-1}`, "mtu"},
-		{"mtu as text", `{"mtu":"1500"}`, "mtu"},
-		{"not an object", `[]`, "array"},
-		{"cut short", `{"mtu":`, "unexpected end"},
+		{"the least", `{"cniVersion":"1.1.0","name":"n","type":"fairlead"}`, nil, ""},
+		{"everything", `{"cniVersion":"1.1.0","name":"n","type":"fairlead","runDir":"/x","mtu":9000,"pools":["a","b"]}`, nil, ""},
+		{"unknown key", `{"name":"n","rundir":"/x"}`, errField, `key "rundir" with value "/x"`},
+		{"the first of several", `{"zz":1,"aa":[1,2]}`, errField, `key "aa" with value [1,2]`},
+		{"relative runDir", `{"runDir":"run"}`, errConf, `runDir is "run"`},
+		{"small mtu", `{"mtu":1279}`, errConf, "mtu is 1279"},
+		{"large mtu", `{"mtu":65536}`, errConf, "mtu is 65536"},
+		{"negative mtu", `{"mtu":-1}`, errDecode, "mtu"},
+		{"mtu as text", `{"mtu":"1500"}`, errDecode, "mtu"},
+		{"pools as text", `{"pools":"a"}`, errDecode, "pools"},
+		{"no pool", `{"pools":[]}`, errConf, "pools is empty"},
+		{"pool without a name", `{"pools":["a",""]}`, errConf, "pools has an empty name"},
+		{"not an object", `[]`, errDecode, "array"},
+		{"cut short", `{"mtu":`, errDecode, "unexpected end"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := parseConf([]byte(tc.json))
-			switch {
-			case tc.want == "" && err != nil:
-				t.Error(err)
-			case tc.want != "" && (!errors.Is(err, errConf) || !strings.Contains(err.Error(), tc.want)):
-				t.Errorf("error is %v, want one that says %q", err, tc.want)
+			if !errors.Is(err, tc.want) || err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("error is %v, want %v that says %q", err, tc.want, tc.says)
 			}
 		})
 	}
@@ -41,35 +42,29 @@ func TestParseConf(t *testing.T) {
 
 func TestParseConfDefaults(t *testing.T) {
 	c, err := parseConf([]byte(`{"name":"n"}`))
-	if err != nil || c.RunDir != "/run/fairlead" || c.MTU != 0 {
+	if err != nil || c.RunDir != "/run/fairlead" || c.MTU != 0 || c.Pools != nil {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }
 
-func FuzzParseConf(f *testing.F) {
-	f.Add([]byte(`{"cniVersion":"1.1.0","name":"n","mtu":1500,"cni.dev/valid-attachments":[{"containerID":"a","ifname":"b"}]}`))
-	f.Add([]byte(`{"cniVersion":"1.0.0","prevResult":{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1/32","interface":7}],"routes":[null]}}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseConf(data)
-		if err != nil {
-			if !errors.Is(err, errConf) {
-				t.Fatalf("error of another kind: %v", err)
-			}
-			return
-		}
-		if _, err := c.previous(); err != nil && !errors.Is(err, errConf) {
-			t.Fatalf("error of another kind: %v", err)
-		}
-	})
+// What is wrong with the rest of the configuration keeps no pod from ending.
+func TestParsePlaceTakesNothingElseAmiss(t *testing.T) {
+	c, err := parsePlace([]byte(`{"runDir":"/x","mtu":"much","pools":7,"runtimeConfig":[],"prevResult":"?","new":1}`))
+	if err != nil || c.RunDir != "/x" {
+		t.Errorf("got %+v, %v", c, err)
+	}
 }
 
 func TestPodName(t *testing.T) {
+	long := strings.Repeat("x", 300)
 	for args, want := range map[string][2]string{
 		"": {},
 		"IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=web-0;K8S_POD_UID=u": {"ns", "web-0"},
-		"K8S_POD_NAME=a=b;;=;x": {"", "a=b"},
+		"K8S_POD_NAME=a=b;;=;x":   {"", "a=b"},
+		"K8S_POD_NAME=" + long:     {"", long[:253]},
+		"K8S_POD_NAME=a\xffb;IP=x": {"", "ab"},
 	} {
-		namespace, name := podName(args)
+		namespace, name := request{args: args}.podName()
 		if got := [2]string{namespace, name}; got != want {
 			t.Errorf("%q: got %q, want %q", args, got, want)
 		}

@@ -1,6 +1,8 @@
 // Package cniplugin is the CNI plugin: the verbs of the CNI specification 1.1.0
 // over the node's address store and the node's kernel. It talks to no daemon and
-// no API server, so pods start and stop while all of those are down.
+// no API server, so pods start and stop while all of those are down. Under the
+// name fairlead-ipam the same program is an IPAM plugin, which gives addresses of
+// the store to attachments that another plugin wires, and touches no kernel.
 //
 // Invariants: an address is written to the store before the kernel hears of it,
 // and freed after the kernel forgot it, so a plugin killed at any point leaves
@@ -9,55 +11,49 @@
 package cniplugin
 
 import (
-	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
-
-	"github.com/containernetworking/cni/pkg/skel"
-	"github.com/containernetworking/cni/pkg/version"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
 
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/dataplane/link"
 )
 
-// Type is the plugin's name in a CNI configuration, and so of its file.
-const Type = "fairlead"
+// Names of the plugins in a CNI configuration, and so of the program's files.
+const (
+	Type     = "fairlead"
+	IPAMType = "fairlead-ipam"
+)
 
 // about is printed when the plugin is run by hand.
-const about = "fairlead-cni wires a pod to its node with an address of the node's Fairlead store.\n" +
-	"A container runtime runs it with CNI_COMMAND set; see the CNI specification."
+const about = "%s gives a pod an address of this node's Fairlead store%s.\n" +
+	"A container runtime runs it with CNI_COMMAND set; see the CNI specification.\n" +
+	"CNI protocol versions supported: %s\n"
 
-// supported versions of the CNI specification.
-func supported() version.PluginInfo {
-	return version.PluginSupports("0.3.1", "0.4.0", "1.0.0", "1.1.0")
-}
-
-// Main does what the environment and standard input ask, as the CNI protocol
-// has it, and returns the process's exit status.
+// Main does what the environment and standard input ask, as the CNI protocol has
+// it, and returns the process's exit status. The name that the program was called
+// by says which plugin it is.
 func Main() int {
-	p := plugin{log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	verbs := skel.CNIFuncs{Add: p.add, Del: p.del, Check: p.check, GC: p.gc, Status: p.status}
-	failure := skel.PluginMainFuncsWithError(coded(verbs), supported(), about)
-	if failure == nil {
-		return 0
-	}
-	if err := failure.Print(); err != nil {
-		p.log.Error("could not print the error", "err", err)
-	}
-	return 1
+	// A runtime that is gone must not end an ADD between its work and its undoing.
+	signal.Ignore(syscall.SIGPIPE)
+	return execution{
+		program: filepath.Base(os.Args[0]), getenv: os.Getenv,
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+	}.run()
 }
 
-// coded gives the errors of all verbs their CNI codes.
-func coded(f skel.CNIFuncs) skel.CNIFuncs {
-	wrap := func(verb func(*skel.CmdArgs) error) func(*skel.CmdArgs) error {
-		return func(args *skel.CmdArgs) error {
-			if err := verb(args); err != nil {
-				return cniError(err)
-			}
-			return nil
-		}
-	}
-	return skel.CNIFuncs{Add: wrap(f.Add), Del: wrap(f.Del), Check: wrap(f.Check), GC: wrap(f.GC), Status: wrap(f.Status)}
+// execution is all that the world gives the program.
+type execution struct {
+	program        string
+	getenv         func(string) string
+	stdin          *os.File
+	stdout, stderr io.Writer
 }
 
 type plugin struct {
@@ -65,13 +61,78 @@ type plugin struct {
 	log *slog.Logger
 }
 
-// attachment is what the runtime's arguments name.
-func attachment(containerID, ifName string) store.Attachment {
-	return store.Attachment{ContainerID: containerID, IfName: ifName, HostVeth: link.Name(containerID, ifName)}
+// run returns the process's exit status.
+func (e execution) run() int {
+	verbs, what := podVerbs(), " and wires it"
+	if e.program == IPAMType {
+		verbs, what = ipamVerbs(), ", for another plugin to wire"
+	}
+	if e.getenv("CNI_COMMAND") == "" {
+		fmt.Fprintf(e.stderr, about, e.program, what, strings.Join(supported(), ", "))
+		return 0
+	}
+	var r request
+	err := e.serve(&r, verbs)
+	if err == nil {
+		return 0
+	}
+	p := plugin{log: slog.New(slog.NewTextHandler(e.stderr, nil))}
+	if err := printError(e.stdout, r.version, err); err != nil {
+		p.log.Error("could not print the error", "err", err)
+	}
+	return 1
 }
 
-// noStore says that there is no store to free addresses in: none yet, or one
-// that the agent has to rebuild, which it does from the pods still wired.
-func noStore(err error) bool {
-	return errors.Is(err, store.ErrNotReady) || errors.Is(err, store.ErrCorrupt)
+// serve fills r in as far as it gets.
+func (e execution) serve(r *request, verbs map[string]verb) (err error) {
+	defer func() {
+		// What the runtime can show is an error on standard output, not a crash.
+		if fault := recover(); fault != nil {
+			fmt.Fprintf(e.stderr, "%v\n%s", fault, debug.Stack())
+			err = fmt.Errorf("fault in the program, please report it with what is on standard error: %v", fault)
+		}
+	}()
+	var v verb
+	if *r, v, err = readEnvironment(e.getenv, verbs); err != nil {
+		return err
+	}
+	if r.verb == "VERSION" {
+		return printVersion(e.pipedInput(), e.stdout)
+	}
+	if err := r.readConfig(e.stdin, v); err != nil {
+		return err
+	}
+	return v.do(plugin{log: slog.New(slog.NewTextHandler(e.stderr, nil))}, *r, e.stdout)
+}
+
+// pipedInput is standard input, unless somebody sits at it.
+func (e execution) pipedInput() io.Reader {
+	info, err := e.stdin.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice != 0 {
+		return nil
+	}
+	return e.stdin
+}
+
+// podVerbs are those of the plugin that wires pods.
+func podVerbs() map[string]verb {
+	attached := []string{"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}
+	return map[string]verb{
+		"ADD":     {do: plugin.add, needs: attached},
+		"DEL":     {do: quiet(plugin.del), needs: []string{"CNI_CONTAINERID", "CNI_IFNAME"}},
+		"CHECK":   {do: quiet(plugin.check), needs: attached, since: checkSince},
+		"GC":      {do: quiet(plugin.gc), needs: []string{"CNI_PATH"}, since: gcSince},
+		"STATUS":  {do: quiet(plugin.status), since: statusSince},
+		"VERSION": {},
+	}
+}
+
+// quiet is a verb that prints nothing when all went well.
+func quiet(do func(plugin, request) error) func(plugin, request, io.Writer) error {
+	return func(p plugin, r request, _ io.Writer) error { return do(p, r) }
+}
+
+// attachment is what the runtime's arguments name.
+func (r request) attachment() store.Attachment {
+	return store.Attachment{ContainerID: r.containerID, IfName: r.ifName, HostVeth: link.Name(r.containerID, r.ifName)}
 }

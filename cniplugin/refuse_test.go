@@ -193,10 +193,10 @@ func TestUnknownKeyIsNamed(t *testing.T) {
 	for key, value := range map[string]string{"runDirectory": `"/x"`, "MTU": "9000", "ipMasq": "true", "ipam": "{}", "dns": "{}"} {
 		for _, verb := range []string{"ADD", "STATUS", "CHECK"} {
 			_, err := n.run(verb, n.conf("1.1.0", `"`+key+`":`+value), p.env()...)
-			expect(t, err, types.ErrInvalidNetworkConfig, `"`+key+`"`)
+			expect(t, err, types.ErrUnsupportedField, `"`+key+`"`, value)
 		}
 		for _, verb := range []string{"DEL", "GC"} { // a pod can end in any case
-			if _, err := n.run(verb, n.conf("1.1.0", `"`+key+`":`+value), p.env()...); err != nil {
+			if _, err := n.run(verb, n.conf("1.1.0", `"`+key+`":`+value, `"cni.dev/valid-attachments":[]`), p.env()...); err != nil {
 				t.Errorf("%s: %v", verb, err)
 			}
 		}

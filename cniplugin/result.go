@@ -15,15 +15,15 @@ import (
 const mtuSince = "1.1.0"
 
 // result is what ADD answers: what it made, behind what plugins before it made.
-func result(prev *types100.Result, cniVersion, netns string, s link.Spec) *types100.Result {
+func result(prev *types100.Result, asked request, s link.Spec) *types100.Result {
 	r := prev
 	if r == nil {
 		r = &types100.Result{}
 	}
 	r.CNIVersion = types100.ImplementedSpecVersion
 	hostEnd := &types100.Interface{Name: s.Host, Mac: macString(s.HostMAC())}
-	podEnd := &types100.Interface{Name: s.Pod, Mac: macString(s.PodMAC()), Sandbox: netns}
-	if cniVersion == mtuSince {
+	podEnd := &types100.Interface{Name: s.Pod, Mac: macString(s.PodMAC()), Sandbox: asked.netns}
+	if asked.version == mtuSince {
 		hostEnd.Mtu, podEnd.Mtu = int(s.MTU), int(s.MTU)
 	}
 	r.Interfaces = append(r.Interfaces, hostEnd, podEnd)

@@ -1,19 +1,28 @@
 package cniplugin
 
 import (
-	"github.com/containernetworking/cni/pkg/skel"
+	"fmt"
+
 	"github.com/containernetworking/cni/pkg/types"
+
+	"fairlead.dev/cniplugin/store"
 )
 
 // status implements STATUS. A runtime makes the node NotReady on its failure,
 // so it fails only where no ADD can succeed whatever pods end: without a usable
 // store, or without any lease. A full block is ADD's to report; a dead agent or
-// a lost router is nobody's here.
-func (p plugin) status(args *skel.CmdArgs) error {
-	c, err := parseConf(args.StdinData)
+// a lost router is nobody's here (docs/design/0011).
+func (p plugin) status(r request) error {
+	c, err := parseConf(r.config)
 	if err != nil {
 		return err
 	}
+	return c.place.available(store.KindPod, c.Pools)
+}
+
+// available says whether there is a store, and in it a block that an attachment
+// of that kind may get addresses of.
+func (c *place) available(kind store.Kind, pools []string) error {
 	s, err := c.openStore()
 	if err != nil {
 		return unavailable(err)
@@ -22,8 +31,12 @@ func (p plugin) status(args *skel.CmdArgs) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	if len(state.Leases) == 0 {
-		return types.NewError(types.ErrPluginNotAvailable, "no address block is leased to this node",
+	if !state.Serves(kind, pools) {
+		what := "no address block"
+		if len(pools) > 0 {
+			what = fmt.Sprintf("no address block of pools %q", pools)
+		}
+		return types.NewError(types.ErrPluginNotAvailable, what+" is leased to this node",
 			"see that an Active IPPool selects this node: kubectl get ippools,ipblocks")
 	}
 	return nil

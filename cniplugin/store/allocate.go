@@ -11,12 +11,16 @@ import (
 
 // Errors of Allocate.
 var (
-	// ErrNoLease says that no block of this node gives out addresses.
+	// ErrNoLease says that no block of this node gives out such addresses.
 	ErrNoLease = errors.New("no open address block is leased to this node")
 	// ErrExhausted says that every block of a family is full.
 	ErrExhausted = errors.New("no free address")
 	// ErrHeld says that the attachment has addresses already.
 	ErrHeld = errors.New("attachment holds addresses already")
+	// ErrTaken says that an address that was asked for is somebody else's.
+	ErrTaken = errors.New("is in use")
+	// ErrNotHere says that an address that was asked for is not this node's to give.
+	ErrNotHere = errors.New("cannot be given on this node")
 )
 
 // maxReleased bounds State.Released, and so the file, where blocks are so large
@@ -35,41 +39,78 @@ type Request struct {
 	Network string
 	// Namespace and Pod are for people; empty if unknown.
 	Namespace, Pod string
-	Now            Stamp
+	// Netns and NetnsInode go into the entry as they are.
+	Netns      string
+	NetnsInode uint64
+	Now        Stamp
 	// Rest is how long a freed address rests if another is free, usually Cooldown.
 	Rest time.Duration
+
+	// Pools are those to take from. For KindPod none means every pool that is not
+	// IPAMOnly, and one that is gives nothing in any case.
+	Pools []string
+	// Families that the attachment must have one address of each; none means
+	// those of which there is an open block.
+	Families []Family
+	// Addresses are asked for by name, at most one of a family.
+	Addresses []netip.Addr
+	// Skip says which addresses not to give, beside the reserved; nil for none.
+	Skip func(netip.Addr) bool
 }
+
+// Family of an address.
+type Family uint8
+
+// Families of addresses.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// FamilyOf an address.
+func FamilyOf(addr netip.Addr) Family {
+	if addr.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+func (f Family) String() string { return fmt.Sprintf("IPv%d", uint8(f)) }
 
 // Attachment is one interface of one container.
 type Attachment struct {
+	// Kind of what is held; empty means KindPod.
+	Kind                Kind
 	ContainerID, IfName string
-	// HostVeth is the name of the host's end of it.
+	// HostVeth is the name of the host's end of it, for KindPod.
 	HostVeth string
 }
 
-// Allocate gives the attachment one address of each family of which an open
-// block is leased, IPv4 first: all of them or, with an error, none. The lowest
-// address never used comes first, then the one released longest ago; if even
-// that is within its cooldown, it is given and counted in CooldownWaived.
+// Allocate gives the attachment one address of each family that it asks for, or
+// of which an open block is leased, IPv4 first: all of them or, with an error,
+// none. The lowest address never used comes first, then the one released longest
+// ago; if even that is within its cooldown, it is given and counted in
+// CooldownWaived. One that is asked for by name does not wait for its turn.
 func (s *State) Allocate(r Request) ([]netip.Addr, error) {
 	if i := slices.IndexFunc(s.Allocations, r.holds); i >= 0 {
 		return nil, fmt.Errorf("container %s, interface %s, address %s: %w", r.ContainerID, r.IfName, s.Allocations[i].Address, ErrHeld)
 	}
 	s.forget(r.Now, r.Rest)
 	var picks []pick
-	for _, is4 := range []bool{true, false} {
-		open := s.openLeases(is4)
-		if len(open) == 0 {
+	for _, f := range []Family{IPv4, IPv6} {
+		if !r.wants(f) {
 			continue
 		}
-		p, ok := s.pick(open, r.Now, r.Rest)
-		if !ok {
-			return nil, s.exhausted(is4)
+		p, err := s.choose(f, r)
+		if err != nil {
+			return nil, err
 		}
-		picks = append(picks, p)
+		if p.addr.IsValid() {
+			picks = append(picks, p)
+		}
 	}
 	if len(picks) == 0 {
-		return nil, s.noLease()
+		return nil, s.noLease(r)
 	}
 	addrs := make([]netip.Addr, len(picks))
 	for i, p := range picks {
@@ -79,21 +120,97 @@ func (s *State) Allocate(r Request) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
+func (r Request) wants(f Family) bool {
+	return len(r.Families) == 0 || slices.Contains(r.Families, f)
+}
+
+// choose finds the address of one family. Without an error it may be none, if
+// the family need not be.
+func (s *State) choose(f Family, r Request) (pick, error) {
+	if i := slices.IndexFunc(r.Addresses, func(a netip.Addr) bool { return FamilyOf(a) == f }); i >= 0 {
+		return s.claim(r.Addresses[i], r)
+	}
+	open := s.openLeases(f, r)
+	switch {
+	case len(open) == 0 && len(r.Families) == 0:
+		return pick{}, nil
+	case len(open) == 0:
+		return pick{}, fmt.Errorf("%s: %w", f, s.noLease(r))
+	}
+	p, ok := s.pick(open, r)
+	if !ok {
+		return pick{}, fmt.Errorf("%w: %s: %s", ErrExhausted, f, s.describe(r, func(l Lease) bool { return FamilyOf(l.CIDR.Addr()) == f }))
+	}
+	return p, nil
+}
+
+// claim is the choice of an address that is asked for.
+func (s *State) claim(addr netip.Addr, r Request) (pick, error) {
+	i := slices.IndexFunc(s.Leases, func(l Lease) bool { return l.CIDR.Contains(addr) && l.serves(r) })
+	switch {
+	case i < 0:
+		return pick{}, fmt.Errorf("address %s %w: %s", addr, ErrNotHere, s.describe(r, everyLease))
+	case s.Leases[i].Closed:
+		return pick{}, fmt.Errorf("address %s %w: block %s is closed", addr, ErrNotHere, s.Leases[i].CIDR)
+	case !s.Leases[i].gives(addr), r.skips(addr):
+		return pick{}, fmt.Errorf("address %s %w: it is reserved", addr, ErrNotHere)
+	}
+	if i, taken := slices.BinarySearchFunc(s.Allocations, Allocation{Address: addr}, compareAllocation); taken {
+		return pick{}, fmt.Errorf("address %s %w by %s", addr, ErrTaken, s.Allocations[i].holder())
+	}
+	j := slices.IndexFunc(s.Released, func(old Release) bool { return old.Address == addr })
+	return pick{addr: addr, waived: j >= 0 && !r.Now.past(s.Released[j].At, r.Rest)}, nil
+}
+
+// holder names who holds an address, for people.
+func (a Allocation) holder() string {
+	switch {
+	case a.Pod != "":
+		return fmt.Sprintf("pod %s/%s", a.Namespace, a.Pod)
+	case a.ContainerID != "":
+		return "container " + a.ContainerID
+	default:
+		return "the pod behind link " + a.HostVeth
+	}
+}
+
 // holds says that the allocation is the attachment's. One rebuilt from the
 // kernel knows no container ID, but the host veth's name is derived from it.
 func (a Attachment) holds(held Allocation) bool {
-	return held.ContainerID == a.ContainerID && held.IfName == a.IfName ||
-		held.HostVeth != "" && held.HostVeth == a.HostVeth
+	return held.Kind == a.kind() &&
+		(held.ContainerID == a.ContainerID && held.IfName == a.IfName || held.HostVeth != "" && held.HostVeth == a.HostVeth)
 }
 
-func (s *State) openLeases(is4 bool) []Lease {
+func (a Attachment) kind() Kind {
+	if a.Kind == "" {
+		return KindPod
+	}
+	return a.Kind
+}
+
+// serves says that the lease is of a pool that the request may take from.
+func (l Lease) serves(r Request) bool {
+	if r.kind() == KindPod && l.IPAMOnly {
+		return false
+	}
+	return slices.Contains(r.Pools, l.Pool) || r.kind() == KindPod && len(r.Pools) == 0
+}
+
+func (s *State) openLeases(f Family, r Request) []Lease {
 	var open []Lease
 	for _, l := range s.Leases {
-		if !l.Closed && l.CIDR.Addr().Is4() == is4 {
+		if !l.Closed && l.serves(r) && FamilyOf(l.CIDR.Addr()) == f {
 			open = append(open, l)
 		}
 	}
 	return open
+}
+
+// Serves says that an attachment of that kind may get addresses of a block, open
+// or closed, of those pools. See Request.Pools.
+func (s *State) Serves(kind Kind, pools []string) bool {
+	r := Request{Attachment: Attachment{Kind: kind}, Pools: pools}
+	return slices.ContainsFunc(s.Leases, func(l Lease) bool { return l.serves(r) })
 }
 
 // pick is a choice not yet taken.
@@ -103,28 +220,31 @@ type pick struct {
 	waived bool
 }
 
-func (s *State) pick(open []Lease, now Stamp, rest time.Duration) (pick, bool) {
+func (s *State) pick(open []Lease, r Request) (pick, bool) {
 	used := make(map[netip.Addr]bool, len(s.Allocations)+len(s.Released))
 	for _, a := range s.Allocations {
 		used[a.Address] = true
 	}
-	oldest := slices.IndexFunc(s.Released, func(r Release) bool {
-		return !used[r.Address] && slices.ContainsFunc(open, func(l Lease) bool { return l.gives(r.Address) })
+	oldest := slices.IndexFunc(s.Released, func(old Release) bool {
+		return !used[old.Address] && !r.skips(old.Address) &&
+			slices.ContainsFunc(open, func(l Lease) bool { return l.gives(old.Address) })
 	})
-	for _, r := range s.Released {
-		used[r.Address] = true
+	for _, old := range s.Released {
+		used[old.Address] = true
 	}
 	for _, l := range open {
-		if addr, ok := l.lowest(used); ok {
+		if addr, ok := l.lowest(func(a netip.Addr) bool { return used[a] || r.skips(a) }); ok {
 			return pick{addr: addr}, true
 		}
 	}
 	if oldest < 0 {
 		return pick{}, false
 	}
-	r := s.Released[oldest]
-	return pick{addr: r.Address, waived: !now.past(r.At, rest)}, true
+	old := s.Released[oldest]
+	return pick{addr: old.Address, waived: !r.Now.past(old.At, r.Rest)}, true
 }
+
+func (r Request) skips(addr netip.Addr) bool { return r.Skip != nil && r.Skip(addr) }
 
 func (s *State) take(p pick, r Request) {
 	if p.waived {
@@ -132,8 +252,9 @@ func (s *State) take(p pick, r Request) {
 	}
 	s.Released = slices.DeleteFunc(s.Released, func(old Release) bool { return old.Address == p.addr })
 	held := Allocation{
-		Address: p.addr, Kind: KindPod, ContainerID: r.ContainerID, IfName: r.IfName, HostVeth: r.HostVeth,
-		Network: r.Network, Namespace: r.Namespace, Pod: r.Pod, BootID: r.Now.BootID, At: r.Now.At,
+		Address: p.addr, Kind: r.kind(), ContainerID: r.ContainerID, IfName: r.IfName, HostVeth: r.HostVeth,
+		Network: r.Network, Namespace: r.Namespace, Pod: r.Pod, Netns: r.Netns, NetnsInode: r.NetnsInode,
+		BootID: r.Now.BootID, At: r.Now.At,
 	}
 	i, _ := slices.BinarySearchFunc(s.Allocations, held, compareAllocation)
 	s.Allocations = slices.Insert(s.Allocations, i, held)
@@ -147,37 +268,34 @@ func (s *State) forget(now Stamp, rest time.Duration) {
 	s.Released = slices.Delete(s.Released, 0, n)
 }
 
-// exhausted tells of every block of the family why it gives nothing.
-func (s *State) exhausted(is4 bool) error {
-	return fmt.Errorf("%w: %s: %s", ErrExhausted, family(is4), s.describe(func(l Lease) bool { return l.CIDR.Addr().Is4() == is4 }))
-}
-
-func (s *State) noLease() error {
+func (s *State) noLease(r Request) error {
 	if len(s.Leases) == 0 {
 		return ErrNoLease
 	}
-	return fmt.Errorf("%w: %s", ErrNoLease, s.describe(func(Lease) bool { return true }))
+	return fmt.Errorf("%w: %s", ErrNoLease, s.describe(r, everyLease))
 }
 
-func (s *State) describe(in func(Lease) bool) string {
+func everyLease(Lease) bool { return true }
+
+// describe tells of each block what it gives to such a request, or why nothing.
+func (s *State) describe(r Request, of func(Lease) bool) string {
 	var parts []string
 	for _, l := range s.Leases {
-		if !in(l) {
-			continue
-		}
-		if l.Closed {
-			parts = append(parts, fmt.Sprintf("block %s is closed", l.CIDR))
-			continue
-		}
 		capacity, used := s.Usage(l.CIDR)
-		parts = append(parts, fmt.Sprintf("block %s uses %d of %d", l.CIDR, used, capacity))
+		switch {
+		case !of(l):
+		case l.IPAMOnly && r.kind() == KindPod:
+			parts = append(parts, fmt.Sprintf("block %s of pool %s is for fairlead-ipam alone", l.CIDR, l.Pool))
+		case !l.serves(r):
+			parts = append(parts, fmt.Sprintf("block %s is of pool %s, not of %s", l.CIDR, l.Pool, strings.Join(r.Pools, ", ")))
+		case l.Closed:
+			parts = append(parts, fmt.Sprintf("block %s is closed", l.CIDR))
+		default:
+			parts = append(parts, fmt.Sprintf("block %s uses %d of %d", l.CIDR, used, capacity))
+		}
+	}
+	if len(parts) == 0 {
+		return "no block is leased to it"
 	}
 	return strings.Join(parts, ", ")
-}
-
-func family(is4 bool) string {
-	if is4 {
-		return "IPv4"
-	}
-	return "IPv6"
 }

@@ -180,8 +180,8 @@ func TestAllocateReuseOrder(t *testing.T) {
 func TestAllocateAfterReboot(t *testing.T) {
 	s := leased("10.0.1.0/31")
 	s.Released = []Release{
-		{netip.MustParseAddr("10.0.1.1"), 900 * time.Hour},
-		{netip.MustParseAddr("10.0.1.0"), 901 * time.Hour},
+		{Address: netip.MustParseAddr("10.0.1.1"), At: 900 * time.Hour},
+		{Address: netip.MustParseAddr("10.0.1.0"), At: 901 * time.Hour},
 	}
 	if got := add(t, s, "a", time.Second); got != "10.0.1.1" || s.CooldownWaived != 0 {
 		t.Errorf("got %s, waived %d", got, s.CooldownWaived)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 // formatVersion is the State.Version that this program reads and writes.
 const formatVersion = 1
 
-// read returns the state and the bytes that it was decoded from.
+// read returns the state and the bytes that it was decoded from, also those of a
+// state that is corrupt.
 func (s *Store) read() (State, []byte, error) {
 	path := filepath.Join(s.dir, stateFile)
 	data, err := os.ReadFile(path)
@@ -28,7 +30,7 @@ func (s *Store) read() (State, []byte, error) {
 	}
 	state, err := decode(data)
 	if err != nil {
-		return State{}, nil, fmt.Errorf("read %s: %w", path, err)
+		return State{}, data, fmt.Errorf("read %s: %w", path, err)
 	}
 	return state, data, nil
 }
@@ -56,17 +58,27 @@ func (s *Store) sweep() { _ = os.Remove(filepath.Join(s.dir, tempFile)) }
 
 func encode(s *State) ([]byte, error) {
 	s.Version = formatVersion
-	data, err := json.Marshal(s)
+	if !s.hasUnknown() {
+		return append(appendState(nil, s), '\n'), nil
+	}
+	data, err := s.marshalAll()
 	if err != nil {
 		return nil, fmt.Errorf("encode address store: %w", err)
 	}
 	return append(data, '\n'), nil
 }
 
-// decode refuses what would break the store's invariants rather than guess.
+// decode refuses what would break the store's invariants rather than guess. What
+// it does not know it keeps.
 func decode(data []byte) (State, error) {
-	var s State
-	if err := json.Unmarshal(data, &s); err != nil {
+	if s, ok := parse(string(data)); ok && s.Version == formatVersion && s.validate() == nil {
+		return s, nil
+	}
+	s, err := unmarshal(data)
+	if newer := formatOf(data); newer > formatVersion {
+		return State{}, fmt.Errorf("%w: %w: format version %d, this program knows %d", ErrCorrupt, ErrNewer, newer, formatVersion)
+	}
+	if err != nil {
 		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if s.Version != formatVersion {
@@ -76,6 +88,28 @@ func decode(data []byte) (State, error) {
 		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return s, nil
+}
+
+func unmarshal(data []byte) (s State, err error) {
+	strict := json.NewDecoder(bytes.NewReader(data))
+	strict.DisallowUnknownFields()
+	if strict.Decode(&s) == nil && len(bytes.TrimSpace(data[strict.InputOffset():])) == 0 {
+		return s, nil
+	}
+	s = State{}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, err
+	}
+	return s, s.learn(data)
+}
+
+// formatOf is the version that the file says, 0 for none.
+func formatOf(data []byte) int {
+	var head struct {
+		Version int `json:"version"`
+	}
+	_ = json.Unmarshal(data, &head)
+	return head.Version
 }
 
 // validate checks that no address has two holders and that every lease is a block.
@@ -95,18 +129,32 @@ func (s *State) validate() error {
 	return nil
 }
 
-// rebuilt is the state that the kernel's pod routes tell of. It has no leases,
-// and no container IDs: DEL finds such an entry by its host veth.
-func rebuilt(routes []dataplane.PodRoute, now Stamp) State {
-	var s State
+// rebuilt are the entries that the kernel's pod routes tell of, without
+// container IDs: DEL finds such an entry by its host veth.
+func rebuilt(routes []dataplane.PodRoute, now Stamp) []Allocation {
+	entries := make([]Allocation, 0, len(routes))
 	for _, r := range routes {
-		s.Allocations = append(s.Allocations, Allocation{
+		entries = append(entries, Allocation{
 			Address: r.Address, Kind: KindPod, HostVeth: r.HostVeth, BootID: now.BootID, At: now.At,
 		})
 	}
-	slices.SortFunc(s.Allocations, compareAllocation)
+	return entries
+}
+
+// salvage are the entries of a state that cannot be used, such as one of a newer
+// format, of which the kernel's pod routes do not tell.
+func salvage(data []byte) []Allocation {
+	var s State
+	if json.Unmarshal(data, &s) != nil {
+		return nil
+	}
+	return slices.DeleteFunc(s.Allocations, func(a Allocation) bool { return a.Kind == KindPod || !a.Address.IsValid() })
+}
+
+// sort puts the allocations in order; of two of one address the first stays.
+func (s *State) sort() {
+	slices.SortStableFunc(s.Allocations, compareAllocation)
 	s.Allocations = slices.CompactFunc(s.Allocations, func(a, b Allocation) bool { return a.Address == b.Address })
-	return s
 }
 
 func compareAllocation(a, b Allocation) int { return a.Address.Compare(b.Address) }

@@ -10,12 +10,12 @@ func (s *State) Free(a Attachment, now Stamp) []Allocation {
 	return s.free(a.holds, now)
 }
 
-// Stale lists what the network's attachments hold that are not among valid.
-// Entries rebuilt from the kernel name no network, and are none of them.
-func (s *State) Stale(network string, valid []Attachment) []Allocation {
+// Stale lists what the network's attachments of that kind hold that are not among
+// valid. Entries rebuilt from the kernel name no network, and are none of them.
+func (s *State) Stale(kind Kind, network string, valid []Attachment) []Allocation {
 	var stale []Allocation
 	for _, held := range s.Allocations {
-		if held.Network == network && !slices.ContainsFunc(valid, func(a Attachment) bool { return a.holds(held) }) {
+		if held.Kind == kind && held.Network == network && !slices.ContainsFunc(valid, func(a Attachment) bool { return a.holds(held) }) {
 			stale = append(stale, held)
 		}
 	}

@@ -66,11 +66,11 @@ func TestStale(t *testing.T) {
 	}
 	s.Allocations[2].Network = "other"
 	s.Allocations[3].Network, s.Allocations[3].ContainerID = "", ""
-	stale := s.Stale("net", []Attachment{who("valid"), who("neverAdded")})
+	stale := s.Stale(KindPod, "net", []Attachment{who("valid"), who("neverAdded")})
 	if len(stale) != 1 || stale[0].ContainerID != "gone" {
 		t.Errorf("stale: %+v", stale)
 	}
-	if len(s.Stale("net", nil)) != 2 {
+	if len(s.Stale(KindPod, "net", nil)) != 2 {
 		t.Error("without a valid attachment all of the network's are stale")
 	}
 }

@@ -46,11 +46,11 @@ func step(t *testing.T, s *State, verb, arg byte, now Stamp) {
 	case 3:
 		s.ReleaseLeaks([]string{"fl" + id, "fl1", "fl2"}, now, time.Minute)
 	case 4:
-		for _, held := range s.Stale("net", []Attachment{who(id), who("3")}) {
+		for _, held := range s.Stale(KindPod, "net", []Attachment{who(id), who("3")}) {
 			s.Free(Attachment{ContainerID: held.ContainerID, IfName: held.IfName, HostVeth: held.HostVeth}, now)
 		}
 	case 5:
-		*s = rebuilt(nil, now)
+		*s = State{Allocations: rebuilt(nil, now)}
 		s.SetLeases(anyLeases(arg))
 	}
 }
@@ -73,8 +73,8 @@ func checkAllocate(t *testing.T, s *State, r Request) {
 	before := snapshot(s)
 	held := len(s.Allocations)
 	families := 0
-	for _, is4 := range []bool{true, false} {
-		families += min(1, len(s.openLeases(is4)))
+	for _, f := range []Family{IPv4, IPv6} {
+		families += min(1, len(s.openLeases(f, r)))
 	}
 	addrs, err := s.Allocate(r)
 	switch {

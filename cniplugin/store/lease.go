@@ -90,14 +90,14 @@ func (l Lease) gives(addr netip.Addr) bool {
 	return l.CIDR.Contains(addr) && !slices.ContainsFunc(l.Reserved, func(r netip.Prefix) bool { return r.Contains(addr) })
 }
 
-// lowest is the lowest address that the lease gives and that is not used.
-func (l Lease) lowest(used map[netip.Addr]bool) (netip.Addr, bool) {
+// lowest is the lowest address that the lease gives and that is not passed over.
+func (l Lease) lowest(pass func(netip.Addr) bool) (netip.Addr, bool) {
 	for addr := l.CIDR.Addr(); l.CIDR.Contains(addr); addr = addr.Next() {
 		i := slices.IndexFunc(l.Reserved, func(r netip.Prefix) bool { return r.Contains(addr) })
 		switch {
 		case i >= 0:
 			addr = last(l.Reserved[i])
-		case !used[addr]:
+		case !pass(addr):
 			return addr, true
 		}
 	}

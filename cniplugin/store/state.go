@@ -8,9 +8,14 @@
 package store
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 )
+
+// Unknown are an object's fields that this program has no name for: a newer one
+// wrote them. They go back into the file as they came out of it.
+type Unknown map[string]json.RawMessage
 
 // State is the whole content of the store.
 type State struct {
@@ -26,6 +31,8 @@ type State struct {
 	// CooldownWaived counts allocations that took an address whose cooldown
 	// was not over because nothing else was free.
 	CooldownWaived uint64 `json:"cooldownWaived,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // Lease is one block of this node.
@@ -42,6 +49,8 @@ type Lease struct {
 	IPAMOnly bool `json:"ipamOnly,omitempty"`
 	// Reserved are ranges that no pod gets, sorted.
 	Reserved []netip.Prefix `json:"reserved,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // Kind says what holds an address.
@@ -50,6 +59,9 @@ type Kind string
 const (
 	// KindPod is a pod's interface, wired by us: it lives as long as HostVeth.
 	KindPod Kind = "pod"
+	// KindIPAM is an interface that another plugin wired, with an address of
+	// ours: it lives as long as the pod's namespace.
+	KindIPAM Kind = "ipam"
 )
 
 // Allocation is one address in use.
@@ -64,10 +76,17 @@ type Allocation struct {
 	// Namespace and Pod are K8S_POD_NAMESPACE and K8S_POD_NAME, for people.
 	Namespace string `json:"namespace,omitempty"`
 	Pod       string `json:"pod,omitempty"`
-	HostVeth  string `json:"hostVeth,omitempty"`
+	// HostVeth is the host's end of the link, for KindPod.
+	HostVeth string `json:"hostVeth,omitempty"`
+	// Netns is the path of the pod's namespace and NetnsInode what was there, for
+	// KindIPAM. A path may come to lead to another namespace.
+	Netns      string `json:"netns,omitempty"`
+	NetnsInode uint64 `json:"netnsInode,omitempty"`
 	// BootID and At (CLOCK_BOOTTIME) say when it was allocated.
 	BootID string        `json:"bootID,omitempty"`
 	At     time.Duration `json:"at,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // Release is one address freed.
@@ -75,4 +94,6 @@ type Release struct {
 	Address netip.Addr `json:"address"`
 	// At is CLOCK_BOOTTIME.
 	At time.Duration `json:"at"`
+
+	Unknown Unknown `json:"-"`
 }

@@ -35,6 +35,9 @@ var (
 	ErrNotReady = errors.New("address store is not there yet")
 	// ErrCorrupt says that the state cannot be read. The agent rebuilds it when it starts.
 	ErrCorrupt = errors.New("address store is corrupt")
+	// ErrNewer says, beside ErrCorrupt, that a newer program wrote the state, in a
+	// format that this one cannot read.
+	ErrNewer = errors.New("address store is of a newer Fairlead")
 	// ErrBusy says that the lock was not free for lockWait.
 	ErrBusy = errors.New("address store is locked by another process")
 	// ErrIO says that the file system, or a limit of the process, refuses a file of the store.
@@ -69,7 +72,8 @@ type Created struct {
 // Create opens the store in dir, or makes it. It is the agent's alone: only the
 // agent may say which addresses are in use when the store does not. A state
 // that is there and readable is kept; otherwise the allocations are rebuilt
-// from the pod routes that the kernel holds, as of now.
+// from the pod routes that the kernel holds, as of now, and from what can be
+// read of entries that the kernel does not tell of.
 func Create(dir string, routes []dataplane.PodRoute, now Stamp) (*Store, Created, error) {
 	s := &Store{dir: dir}
 	var made Created
@@ -84,7 +88,7 @@ func Create(dir string, routes []dataplane.PodRoute, now Stamp) (*Store, Created
 		return nil, made, err
 	}
 	defer lock.release()
-	_, err = s.Read()
+	_, data, err := s.read()
 	switch {
 	case err == nil:
 		return s, made, nil
@@ -96,11 +100,12 @@ func Create(dir string, routes []dataplane.PodRoute, now Stamp) (*Store, Created
 		return nil, made, err
 	}
 	made.Rebuilt = true
-	return s, made, s.rebuild(routes, now)
+	return s, made, s.rebuild(append(rebuilt(routes, now), salvage(data)...))
 }
 
-func (s *Store) rebuild(routes []dataplane.PodRoute, now Stamp) error {
-	state := rebuilt(routes, now)
+func (s *Store) rebuild(entries []Allocation) error {
+	state := State{Allocations: entries}
+	state.sort()
 	data, err := encode(&state)
 	if err != nil {
 		return err
