@@ -30,6 +30,11 @@ func (p plugin) check(r request) error {
 	if err != nil {
 		return err
 	}
+	asked, err := r.readDemand()
+	if err != nil {
+		return err
+	}
+	want.MAC = link.Spec{Host: want.Host, MAC: asked.mac}.PodMAC()
 	pod, err := link.OpenNamespace(r.netns)
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func TestPodName(t *testing.T) {
 	for args, want := range map[string][2]string{
 		"": {},
 		"IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=web-0;K8S_POD_UID=u": {"ns", "web-0"},
-		"K8S_POD_NAME=a=b;;=;x":   {"", "a=b"},
+		"K8S_POD_NAME=a=b;;=;x":    {"", "a=b"},
 		"K8S_POD_NAME=" + long:     {"", long[:253]},
 		"K8S_POD_NAME=a\xffb;IP=x": {"", "ab"},
 	} {

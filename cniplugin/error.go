@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sys/unix"
 
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/dataplane/link"
@@ -51,7 +52,9 @@ var hints = []struct {
 	{store.ErrNewer, types.ErrTryAgainLater, "a newer fairlead-agent wrote it: install the plugin of the same version, or start the agent of this one, which keeps the file aside and rebuilds the store"},
 	{store.ErrCorrupt, types.ErrTryAgainLater, "restart the fairlead-agent of this node: it keeps the file aside and rebuilds the store from the kernel"},
 	{store.ErrBusy, types.ErrTryAgainLater, "a stopped or hanging process holds the lock: see which with: fuser"},
-	{store.ErrIO, types.ErrIOFailure, "make room for the file system of the store, mount it writable, or raise the limit that the message names"},
+	{unix.EMFILE, types.ErrIOFailure, "raise the limit of open files of the container runtime"},
+	{unix.ENFILE, types.ErrIOFailure, "raise the machine's limit of open files: sysctl fs.file-max"},
+	{store.ErrIO, types.ErrIOFailure, "make room for the file system of the store, or mount it writable"},
 	{store.ErrNoLease, types.ErrTryAgainLater, "see that an Active IPPool selects this node: kubectl get ippools,ipblocks"},
 	{store.ErrExhausted, types.ErrTryAgainLater, "pods that end free addresses; for more, let the IPPool lease this node another block"},
 	{errTooSlow, types.ErrTryAgainLater, "the node is overloaded or was suspended"},

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,12 +90,6 @@ func decode(data []byte) (State, error) {
 }
 
 func unmarshal(data []byte) (s State, err error) {
-	strict := json.NewDecoder(bytes.NewReader(data))
-	strict.DisallowUnknownFields()
-	if strict.Decode(&s) == nil && len(bytes.TrimSpace(data[strict.InputOffset():])) == 0 {
-		return s, nil
-	}
-	s = State{}
 	if err := json.Unmarshal(data, &s); err != nil {
 		return s, err
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // An older program keeps what a newer one added to the format. It looks for that
-// only in a file that has a field which it does not know: for the usual file,
-// reading and writing cost what they cost without this.
+// only in a file that is not exactly in its own form, so the usual file's reading
+// and writing cost nothing more.
 
 // learn fills in the Unknown of s and of all that is in it, from what s was decoded from.
 func (s *State) learn(data []byte) error {

@@ -3,8 +3,12 @@ package link
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -28,18 +32,25 @@ type Expectation struct {
 	// Gateways that the pod must have a default route by. A later plugin of the
 	// chain may have taken a route away, and then said so in its result.
 	Gateways []netip.Addr
+	// MAC that the pod's end was made with. As long as it has that, the gateways'
+	// entries must be there: the kernel drops them when it is changed.
+	MAC nl.MAC
 }
 
-// Check says what keeps packets from passing between the node and the pod. It
-// does not mind what plugins after us may change: the pod's MAC (and with it the
-// gateways' entries), MTUs, further addresses and routes.
+// Check says what keeps packets from passing between the node and the pod, or
+// lets some pass that must not. It does not mind what plugins after us may change:
+// the pod's MAC (and with it the gateways' entries), MTUs, further addresses and
+// routes, the table of the pod's routes, further settings.
 func (n *Node) Check(pod *Namespace, want Expectation) error {
 	inside, insideErr := device(pod.conn, want.Pod, "pod's")
 	outside, outsideErr := device(n.conn, want.Host, "node's")
 	if err := errors.Join(insideErr, outsideErr); err != nil {
 		return err
 	}
-	return errors.Join(n.checkHost(outside, want), checkPod(pod.conn, inside, outside, want))
+	return errors.Join(
+		n.checkHost(outside, want), n.checkNeighbours(inside, outside, want), checkSettings(want),
+		checkPod(pod.conn, inside, outside, want),
+	)
 }
 
 func device(conn *nl.Conn, name, whose string) (nl.Device, error) {
@@ -71,6 +82,55 @@ func (n *Node) checkHost(outside nl.Device, want Expectation) error {
 	return errors.Join(errs...)
 }
 
+// checkNeighbours finds entries of the node that lead nowhere and never heal. Any
+// other is asked for again.
+func (n *Node) checkNeighbours(inside, outside nl.Device, want Expectation) error {
+	entries, err := n.conn.Neighbours()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Link == outside.Index && slices.Contains(want.Addresses, e.Addr) && e.State == unix.NUD_PERMANENT && e.MAC != inside.MAC {
+			return fmt.Errorf("the node's neighbour entry of %s %w: it has not the MAC of the pod's link", e.Addr, ErrWrong)
+		}
+	}
+	return nil
+}
+
+// setting is one of the host's end, in /proc/sys/net.
+type setting struct {
+	family, name string
+	// good are the values that it may have.
+	good []string
+}
+
+// checkSettings looks at what Wire sets. One of a family that the pod has not, or
+// that the kernel has not, is no matter.
+func checkSettings(want Expectation) error {
+	settings := []setting{{"ipv6", "accept_ra", []string{"0"}}}
+	if slices.ContainsFunc(want.Addresses, netip.Addr.Is4) {
+		settings = append(
+			settings,
+			setting{"ipv4", "forwarding", []string{"1"}},
+			// Loose is what systemd's defaults make of it, on every new link.
+			setting{"ipv4", "rp_filter", []string{"1", "2"}},
+		)
+	}
+	var errs []error
+	for _, s := range settings {
+		value, err := os.ReadFile(filepath.Join("/proc/sys/net", s.family, "conf", want.Host, s.name))
+		got := strings.TrimSpace(string(value))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			errs = append(errs, err)
+		case !slices.Contains(s.good, got):
+			errs = append(errs, fmt.Errorf("%s %s of the node's link %s %w: it is %s, not %s", s.family, s.name, want.Host, ErrWrong, got, s.good[0]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func checkPod(conn *nl.Conn, inside, outside nl.Device, want Expectation) error {
 	addrs, addrErr := conn.Addresses()
 	neighbours, neighErr := conn.Neighbours()
@@ -79,10 +139,11 @@ func checkPod(conn *nl.Conn, inside, outside nl.Device, want Expectation) error 
 	}
 	var errs []error
 	for _, addr := range want.Addresses {
-		if !slices.ContainsFunc(addrs, func(a nl.Address) bool { return a.Link == inside.Index && a.Prefix.Addr() == addr }) {
-			errs = append(errs, fmt.Errorf("address %s of the pod's link %s %w", addr, want.Pod, ErrMissing))
-		}
-		errs = append(errs, checkGateway(neighbours, inside, outside, Gateway(addr)))
+		errs = append(
+			errs,
+			checkAddress(addrs, inside, addr),
+			checkGateway(neighbours, inside, outside, Gateway(addr), inside.MAC == want.MAC),
+		)
 	}
 	for _, gateway := range want.Gateways {
 		errs = append(errs, checkDefault(conn, inside, gateway))
@@ -90,23 +151,43 @@ func checkPod(conn *nl.Conn, inside, outside nl.Device, want Expectation) error 
 	return errors.Join(errs...)
 }
 
-// checkGateway finds entries that lead nowhere. One that is missing is asked for
-// and answered: a change of the pod's MAC takes it away.
-func checkGateway(neighbours []nl.Neighbour, inside, outside nl.Device, gateway netip.Addr) error {
-	for _, e := range neighbours {
-		if e.Link == inside.Index && e.Addr == gateway && e.State == unix.NUD_PERMANENT && e.MAC != outside.MAC {
-			return fmt.Errorf("the pod's neighbour entry of gateway %s %w: it has not the MAC of link %s", gateway, ErrWrong, outside.Name)
-		}
+func checkAddress(addrs []nl.Address, inside nl.Device, addr netip.Addr) error {
+	i := slices.IndexFunc(addrs, func(a nl.Address) bool { return a.Link == inside.Index && a.Prefix.Addr() == addr })
+	switch {
+	case i < 0:
+		return fmt.Errorf("address %s of the pod's link %s %w", addr, inside.Name, ErrMissing)
+	case addrs[i].Flags&unix.IFA_F_DADFAILED != 0:
+		return fmt.Errorf("address %s of the pod's link %s %w: duplicate address detection failed", addr, inside.Name, ErrWrong)
 	}
 	return nil
 }
 
+// checkGateway finds entries that lead nowhere, and one that must be and is not:
+// without it the pod asks for its gateway, and believes who answers.
+func checkGateway(neighbours []nl.Neighbour, inside, outside nl.Device, gateway netip.Addr, must bool) error {
+	for _, e := range neighbours {
+		switch {
+		case e.Link != inside.Index || e.Addr != gateway || e.State != unix.NUD_PERMANENT:
+		case e.MAC != outside.MAC:
+			return fmt.Errorf("the pod's neighbour entry of gateway %s %w: it has not the MAC of link %s", gateway, ErrWrong, outside.Name)
+		default:
+			return nil
+		}
+	}
+	if must {
+		return fmt.Errorf("the pod's permanent neighbour entry of gateway %s %w", gateway, ErrMissing)
+	}
+	return nil
+}
+
+// checkDefault looks in all tables: a plugin after us may route by source (sbr) or
+// put the link into a VRF.
 func checkDefault(conn *nl.Conn, inside nl.Device, gateway netip.Addr) error {
 	family := uint8(unix.AF_INET6)
 	if gateway.Is4() {
 		family = unix.AF_INET
 	}
-	routes, err := conn.Routes(family, func(r nl.Route) bool {
+	routes, err := conn.RoutesOfAllTables(family, func(r nl.Route) bool {
 		return r.Prefix.Bits() == 0 && slices.Contains(r.Hops, nl.Hop{Addr: gateway, Link: inside.Index})
 	})
 	if err == nil && len(routes) == 0 {

@@ -56,9 +56,18 @@ func family(a netip.Addr) uint8 {
 // to, in the kernel's order. Routes of one prefix follow each other, the one in
 // use first. A family that the kernel does not have has no routes.
 func (c *Conn) Routes(family uint8, keep func(Route) bool) ([]Route, error) {
+	return c.routes(family, unix.RT_TABLE_MAIN, keep)
+}
+
+// RoutesOfAllTables is Routes for the main table and all others.
+func (c *Conn) RoutesOfAllTables(family uint8, keep func(Route) bool) ([]Route, error) {
+	return c.routes(family, unix.RT_TABLE_UNSPEC, keep)
+}
+
+func (c *Conn) routes(family uint8, table uint32, keep func(Route) bool) ([]Route, error) {
 	req := request(
 		unix.RTM_GETROUTE, 0,
-		&rtnl.RtMsg{RtMsg: unix.RtMsg{Family: family}}, attrUint32(unix.RTA_TABLE, unix.RT_TABLE_MAIN),
+		&rtnl.RtMsg{RtMsg: unix.RtMsg{Family: family}}, attrUint32(unix.RTA_TABLE, table),
 	)
 	routes, err := collect(c, req, routeGroup(family), func(body []byte) (Route, bool, error) {
 		if len(body) > 0 && body[0] != family {
