@@ -58,7 +58,7 @@ func (s *Store) sweep() { _ = os.Remove(filepath.Join(s.dir, tempFile)) }
 func encode(s *State) ([]byte, error) {
 	s.Version = formatVersion
 	if !s.hasUnknown() {
-		return append(appendState(nil, s), '\n'), nil
+		return format(s), nil
 	}
 	data, err := s.marshalAll()
 	if err != nil {

@@ -76,7 +76,7 @@ func TestFormatIsThatOfEncodingJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(string(want), string(appendState(nil, &s))); d != "" {
+		if d := cmp.Diff(string(want)+"\n", string(format(&s))); d != "" {
 			t.Errorf("%s: -encoding/json +ours:\n%s", name, d)
 		}
 	}
@@ -142,7 +142,7 @@ func TestParseLeavesTheRest(t *testing.T) {
 // What parse takes, encoding/json reads as the same.
 func FuzzParse(f *testing.F) {
 	for _, s := range states() {
-		f.Add(append(appendState(nil, &s), '\n'))
+		f.Add(format(&s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, ok := parse(string(data))

@@ -202,9 +202,10 @@ func (l *lock) isTheStores() bool {
 	return err == nil && os.SameFile(ours, theirs)
 }
 
-// flock polls, because flock(2) has no timeout.
+// flock polls, because flock(2) has no timeout: often, as holders need a fraction
+// of a millisecond, and eight pods that start at once wait for each other here.
 func flock(fd int, wait time.Duration) error {
-	const slowest = 5 * time.Millisecond
+	const slowest = 500 * time.Microsecond
 	deadline := time.Now().Add(wait)
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, slowest) {
 		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
