@@ -2,12 +2,16 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fairlead.dev/dataplane"
 )
 
 // remake removes the store as an operator may, and makes it as the agent does.
@@ -58,6 +62,39 @@ func TestLockThatIsRemovedMeanwhile(t *testing.T) {
 	old.release()
 	if err := <-got; err != nil {
 		t.Error(err)
+	}
+}
+
+// A DEL that comes while the store is made waits, and frees in it what the kernel
+// still told of.
+func TestUpdateOfAStoreThatIsBeingMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), Name)
+	freed := make(chan error, 1)
+	routes := func() ([]dataplane.PodRoute, error) {
+		go func() {
+			s, err := Open(dir)
+			if err == nil {
+				err = s.Update(func(state *State) error {
+					if n := len(state.Free(who("a"), at(2))); n != 1 {
+						return fmt.Errorf("freed %d addresses", n)
+					}
+					return nil
+				})
+			}
+			freed <- err
+		}()
+		awaitOpen(t, filepath.Join(dir, lockFile), 2)
+		return []dataplane.PodRoute{{Address: netip.MustParseAddr("10.0.0.1"), HostVeth: "fla"}}, nil
+	}
+	s, made, err := Create(dir, routes, at(1))
+	if err != nil || !made.Rebuilt || made.Addresses != 1 {
+		t.Fatalf("made %+v, %v", made, err)
+	}
+	if err := <-freed; err != nil {
+		t.Error(err)
+	}
+	if held := mustRead(t, s).Allocations; len(held) != 0 {
+		t.Errorf("left: %+v", held)
 	}
 }
 

@@ -50,9 +50,11 @@ type Store struct {
 	dir string
 }
 
-// Open opens the store in dir. Without one the error is ErrNotReady.
+// Open opens the store in dir. Without one the error is ErrNotReady. One that is
+// just being made is there: who reads it waits for nothing and may hear
+// ErrNotReady, who changes it waits until it is made.
 func Open(dir string) (*Store, error) {
-	switch _, err := os.Stat(filepath.Join(dir, stateFile)); {
+	switch _, err := os.Stat(filepath.Join(dir, lockFile)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("open %s: %w", dir, ErrNotReady)
 	case err != nil:
@@ -63,8 +65,10 @@ func Open(dir string) (*Store, error) {
 
 // Created says what Create found.
 type Created struct {
-	// Rebuilt is true if the allocations were taken from the kernel's routes.
-	Rebuilt bool
+	// Rebuilt is true if the allocations were taken from the kernel's routes, and
+	// Addresses how many there are.
+	Rebuilt   bool
+	Addresses int
 	// Aside is where an unreadable state file was moved to, if there was one.
 	Aside string
 }
@@ -72,9 +76,10 @@ type Created struct {
 // Create opens the store in dir, or makes it. It is the agent's alone: only the
 // agent may say which addresses are in use when the store does not. A state
 // that is there and readable is kept; otherwise the allocations are rebuilt
-// from the pod routes that the kernel holds, as of now, and from what can be
-// read of entries that the kernel does not tell of.
-func Create(dir string, routes []dataplane.PodRoute, now Stamp) (*Store, Created, error) {
+// from the pod routes that the kernel holds, as of now (podRoutes lists them; nil
+// for a node without pods), and from what can be read of entries that the kernel
+// does not tell of.
+func Create(dir string, podRoutes func() ([]dataplane.PodRoute, error), now Stamp) (*Store, Created, error) {
 	s := &Store{dir: dir}
 	var made Created
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -99,7 +104,15 @@ func Create(dir string, routes []dataplane.PodRoute, now Stamp) (*Store, Created
 	case !errors.Is(err, ErrNotReady):
 		return nil, made, err
 	}
-	made.Rebuilt = true
+	// Listed under the lock: DEL takes the route away first and frees after that,
+	// so one that has found no store to free in has left no route either.
+	var routes []dataplane.PodRoute
+	if podRoutes != nil {
+		if routes, err = podRoutes(); err != nil {
+			return nil, made, fmt.Errorf("list pod routes: %w", err)
+		}
+	}
+	made.Rebuilt, made.Addresses = true, len(routes)
 	return s, made, s.rebuild(append(rebuilt(routes, now), salvage(data)...))
 }
 

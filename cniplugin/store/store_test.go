@@ -28,6 +28,11 @@ func newStore(t *testing.T) *Store {
 	return s
 }
 
+// listed is a kernel that tells of these routes.
+func listed(routes ...dataplane.PodRoute) func() ([]dataplane.PodRoute, error) {
+	return func() ([]dataplane.PodRoute, error) { return routes, nil }
+}
+
 func mustUpdate(t *testing.T, s *Store, change func(*State) error) {
 	t.Helper()
 	if err := s.Update(change); err != nil {
@@ -89,7 +94,7 @@ func TestCreateRebuildsFromTheKernel(t *testing.T) {
 		{Address: netip.MustParseAddr("10.0.1.0"), HostVeth: "flb"},
 		{Address: netip.MustParseAddr("10.0.1.0"), HostVeth: "flb"},
 	}
-	s, made, err := Create(filepath.Join(t.TempDir(), Name), routes, at(time.Minute))
+	s, made, err := Create(filepath.Join(t.TempDir(), Name), listed(routes...), at(time.Minute))
 	if err != nil || !made.Rebuilt || made.Aside != "" {
 		t.Fatalf("made %+v, %v", made, err)
 	}
@@ -113,7 +118,7 @@ func TestCreateKeepsWhatIsThere(t *testing.T) {
 	s := newStore(t)
 	mustUpdate(t, s, func(state *State) error { add(t, state, "a", 0); return nil })
 	before := mustRead(t, s)
-	_, made, err := Create(s.dir, []dataplane.PodRoute{{Address: netip.MustParseAddr("10.9.9.9"), HostVeth: "flx"}}, at(0))
+	_, made, err := Create(s.dir, listed(dataplane.PodRoute{Address: netip.MustParseAddr("10.9.9.9"), HostVeth: "flx"}), at(0))
 	if err != nil || made.Rebuilt {
 		t.Fatalf("made %+v, %v", made, err)
 	}

@@ -12,11 +12,18 @@ import (
 // RebuiltStore is the AddressStore on disk. When the store is missing or
 // unreadable, it makes it anew from the pod routes that the kernel holds:
 // pods outlive their store.
+//
+// An ADD may have taken its addresses from the store before, and make their
+// routes after they were listed. So for as long as an ADD can run, what the
+// kernel routes to a pod and nobody holds is given to that pod before each change.
 type RebuiltStore struct {
 	dir       string
 	podRoutes func() ([]dataplane.PodRoute, error)
 	log       *slog.Logger
 	store     *store.Store
+	// opened is when the store was opened or made: an agent that starts does not
+	// know when the store was made.
+	opened store.Stamp
 }
 
 // OpenStore opens the store in dir or makes it.
@@ -30,18 +37,14 @@ func (r *RebuiltStore) create() error {
 	if err != nil {
 		return err
 	}
-	routes, err := r.podRoutes()
-	if err != nil {
-		return fmt.Errorf("list pod routes: %w", err)
-	}
-	s, made, err := store.Create(r.dir, routes, now)
+	s, made, err := store.Create(r.dir, r.podRoutes, now)
 	if err != nil {
 		return err
 	}
 	if made.Rebuilt {
-		r.log.Info("address store made from the kernel's pod routes", "addresses", len(routes), "corruptFile", made.Aside)
+		r.log.Info("address store made from the kernel's pod routes", "addresses", made.Addresses, "corruptFile", made.Aside)
 	}
-	r.store = s
+	r.store, r.opened = s, now
 	return nil
 }
 
@@ -59,14 +62,54 @@ func (r *RebuiltStore) Read() (store.State, error) {
 
 // Update implements AddressStore.
 func (r *RebuiltStore) Update(change func(*store.State) error) error {
-	err := r.store.Update(change)
+	err := r.update(change)
 	if !lostStore(err) {
 		return err
 	}
 	if err := r.create(); err != nil {
 		return err
 	}
-	return r.store.Update(change)
+	return r.update(change)
+}
+
+func (r *RebuiltStore) update(change func(*store.State) error) error {
+	now, err := store.Now()
+	if err != nil {
+		return err
+	}
+	unheld := false
+	if now.At-r.opened.At < store.LeakGrace {
+		if unheld, err = r.routesUnheld(now); err != nil {
+			return err
+		}
+	}
+	return r.store.Update(func(s *store.State) error {
+		if unheld {
+			// Listed again under the lock: DEL takes the route away first, and
+			// frees after that, so what it has freed by now has no route.
+			routes, err := r.podRoutes()
+			if err != nil {
+				return fmt.Errorf("list pod routes: %w", err)
+			}
+			for _, a := range s.Adopt(routes, now) {
+				r.log.Info("address given to the pod that the kernel routes it to", "address", a.Address, "link", a.HostVeth)
+			}
+		}
+		return change(s)
+	})
+}
+
+// routesUnheld says whether the kernel routes an address that nobody holds.
+func (r *RebuiltStore) routesUnheld(now store.Stamp) (bool, error) {
+	s, err := r.store.Read()
+	if err != nil {
+		return false, err
+	}
+	routes, err := r.podRoutes()
+	if err != nil {
+		return false, fmt.Errorf("list pod routes: %w", err)
+	}
+	return len(s.Adopt(routes, now)) > 0, nil
 }
 
 func lostStore(err error) bool {
