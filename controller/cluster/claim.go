@@ -53,7 +53,7 @@ func decideClaims(pools []*pool, entries []v1alpha1.AddressPlanEntry, blocks []v
 			out.refused[string(p.UID)] = refusal
 			continue
 		}
-		e := v1alpha1.AddressPlanEntry{CIDR: p.Spec.CIDR, BlockSize: int32(p.carve.BlockSize()), PoolName: p.Name, PoolUID: string(p.UID)}
+		e := v1alpha1.AddressPlanEntry{CIDR: p.Spec.CIDR, BlockSize: int32(p.carve.BlockSize()), PoolName: p.Name, PoolUID: string(p.UID), IPAMOnly: !p.Spec.EffectiveAdvertise()}
 		entries = append(entries, e)
 		out.add = append(out.add, e)
 	}

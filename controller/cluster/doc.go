@@ -14,11 +14,15 @@
 //     a cooling period, which outlasts every leader that might still lease from
 //     it, and no block lies in it (read live).
 //   - Creating an IPBlock is the lock on its addresses, since its name is its CIDR.
+//   - A node has one block of each pool that selects it, and more only as far as
+//     its own NodeState says that it needs them and maxBlocksPerNode lets it.
 //   - A pool's blocks are leased one after the other and lowest first, and who
 //     loses the race for a block looks whose it became. Two leaders so walk the
 //     same way, and one finds the other's block for a node before it can take a
-//     second. Only with a block freed in the same moment can a node get two: then
-//     both are its own, no address is shared, and the younger is drained.
+//     second. A node that has one is given another only after a live look at what
+//     it has. Only with a block freed in the same moment can a node get one too
+//     many: then all are its own, no address is shared, and the youngest is drained,
+//     at once if the node grew, and when its agent gives it back otherwise.
 //   - Every change of a block names the resourceVersion that it was decided on,
 //     and what cannot be undone is decided on live reads.
 //   - A block goes Leased, Draining, Cooling, deleted, and never back. A pool set

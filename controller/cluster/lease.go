@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,20 +23,33 @@ type poolRun struct {
 	err     error
 }
 
-// leasePool leases a block to each node that waits, one after the other and
-// lowest first.
-func (l *leaser) leasePool(ctx context.Context, p *pool, blocks []v1alpha1.IPBlock) poolRun {
-	var out poolRun
+// leasePool leases to each node that waits, one after the other and lowest first.
+func (l *leaser) leasePool(ctx context.Context, p *pool, blocks []v1alpha1.IPBlock) (out poolRun) {
 	space := p.space(blocks)
-	served := map[string]bool{}
-	for _, node := range p.waiting {
-		for !served[node.Name] {
+	has := make(map[string]int, len(p.waiting)) // by node
+	for _, w := range p.waiting {
+		has[w.node.Name] += w.has
+	}
+	for _, w := range p.waiting {
+		grows := w.has > 0
+		if grows {
+			// An older cache may lack what another leader gave it.
+			live, err := l.liveBlocksOf(ctx, w.node.Name)
+			if err != nil {
+				out.err = err
+				return out
+			}
+			out.learnt = append(out.learnt, unknown(live, blocks)...)
+			has[w.node.Name] = len(leasedFrom(live, p))
+			takeAll(space, live)
+		}
+		for has[w.node.Name] < w.want {
 			cidr, free := space.Next()
 			if !free {
-				out.starved = append(out.starved, node)
+				out.starved = append(out.starved, w.node)
 				break
 			}
-			block, err := l.take(ctx, p, node, cidr)
+			block, err := l.take(ctx, p, w.node, cidr)
 			if err != nil {
 				out.err = err
 				return out
@@ -45,12 +59,65 @@ func (l *leaser) leasePool(ctx context.Context, p *pool, blocks []v1alpha1.IPBlo
 				continue // gone again in the same moment: the next pass may have it
 			}
 			out.learnt = append(out.learnt, *block)
-			if block.Spec.PoolUID == string(p.UID) && block.Spec.State == v1alpha1.BlockLeased {
-				served[block.Spec.NodeName] = true
+			if len(leasedFrom([]v1alpha1.IPBlock{*block}, p)) > 0 {
+				has[block.Spec.NodeName]++
+			}
+		}
+		if grows {
+			if out.err = l.trim(ctx, p, w); out.err != nil {
+				return out
 			}
 		}
 	}
 	return out
+}
+
+// unknown keeps the blocks that are not among known.
+func unknown(blocks, known []v1alpha1.IPBlock) (out []v1alpha1.IPBlock) {
+	for _, b := range blocks {
+		if !slices.ContainsFunc(known, func(k v1alpha1.IPBlock) bool { return k.UID == b.UID }) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// leasedFrom keeps the blocks that are Leased from p.
+func leasedFrom(blocks []v1alpha1.IPBlock, p *pool) (out []v1alpha1.IPBlock) {
+	for _, b := range blocks {
+		if b.Spec.PoolUID == string(p.UID) && b.Spec.State == v1alpha1.BlockLeased {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// trim looks whether two leaders grew a node at once, each by another block, and
+// drains the younger: it has just been leased.
+func (l *leaser) trim(ctx context.Context, p *pool, w waiter) error {
+	live, err := l.liveBlocksOf(ctx, w.node.Name)
+	if err != nil {
+		return err
+	}
+	has := leasedFrom(live, p)
+	slices.SortFunc(has, func(a, b v1alpha1.IPBlock) int { return compareAge(&a, &b) })
+	for i := w.want; i < len(has); i++ {
+		t := transition{cause: causeSecondBlock, block: &has[i], next: has[i].Spec.DeepCopy()}
+		t.next.State = v1alpha1.BlockDraining
+		if err := l.write(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// liveBlocksOf lists a node's IPBlocks as the API server has them now.
+func (l *leaser) liveBlocksOf(ctx context.Context, node string) ([]v1alpha1.IPBlock, error) {
+	var list v1alpha1.IPBlockList
+	if err := l.live.List(ctx, &list, client.MatchingFields{"spec.nodeName": node}); err != nil {
+		return nil, fmt.Errorf("list IPBlocks of node %s: %w", node, err)
+	}
+	return list.Items, nil
 }
 
 // take creates the block for node and returns it; or, if somebody else was
@@ -59,7 +126,7 @@ func (l *leaser) take(ctx context.Context, p *pool, node *corev1.Node, cidr neti
 	block := &v1alpha1.IPBlock{
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.BlockName(cidr)},
 		Spec: v1alpha1.IPBlockSpec{
-			CIDR: cidr.String(), PoolName: p.Name, PoolUID: string(p.UID),
+			CIDR: cidr.String(), PoolName: p.Name, PoolUID: string(p.UID), IPAMOnly: !p.Spec.EffectiveAdvertise(),
 			NodeName: node.Name, NodeUID: string(node.UID), State: v1alpha1.BlockLeased,
 		},
 	}
@@ -86,6 +153,12 @@ func (l *leaser) reportStarved(p *pool, node *corev1.Node) {
 	l.log.Warn("no free block", "node", node.Name, "pool", p.Name)
 	l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, ReasonNoFreeBlock, "Lease",
 		"IPPool/%s (%s) has no free block for this node: create another IPPool for it, or delete Nodes that are no longer there", p.Name, p.Spec.CIDR)
+}
+
+func (l *leaser) reportLimited(p *pool, node *corev1.Node) {
+	l.log.Warn("node asks for more blocks than it may have", "node", node.Name, "pool", p.Name)
+	l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, ReasonMaximumReached, "Lease",
+		"this node has all %d blocks that IPPool/%s gives one node, and asks for more: raise its spec.maxBlocksPerNode, create another IPPool, or let fewer pods run here", p.Spec.EffectiveMaxBlocksPerNode(), p.Name)
 }
 
 // learntFor is how long a created block is remembered although the cache does

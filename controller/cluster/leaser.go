@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -29,7 +30,8 @@ type leaser struct {
 
 	missing since // nodes, by name
 	retired since // pools that still have an AddressPlan entry, by UID
-	starved map[holder]bool
+	// starved and limited are who was told already that there is no block for them.
+	starved, limited map[holder]bool
 	// learnt are blocks that were created, here or by another leader, and that
 	// the cache may not show yet.
 	learnt learnt
@@ -58,7 +60,7 @@ func earliest(waits ...time.Duration) time.Duration {
 	return slices.Min(waits)
 }
 
-// lease gives each waiting node its block. Pools are independent of each other;
+// lease gives each waiting node its blocks. Pools are independent of each other;
 // within one the order is the lock's, see the package's documentation.
 func (l *leaser) lease(ctx context.Context, s *State, pools []*pool, entries []v1alpha1.AddressPlanEntry) error {
 	results := make([]poolRun, len(pools))
@@ -75,21 +77,31 @@ func (l *leaser) lease(ctx context.Context, s *State, pools []*pool, entries []v
 	}
 	_ = group.Wait() // errors are in the results
 	var errs []error
-	starved := map[holder]bool{}
+	starved, limited := map[holder]bool{}, map[holder]bool{}
 	for i, r := range results {
+		p := pools[i]
 		errs = append(errs, r.err)
 		l.learnt.add(r.learnt)
-		for _, node := range r.starved {
-			at := holder{string(pools[i].UID), node.Name}
-			starved[at] = true
-			if !l.starved[at] {
-				l.reportStarved(pools[i], node)
-			}
+		tell(p, r.starved, l.starved, starved, l.reportStarved)
+		if p.leases() && holdsRange(p, entries) {
+			tell(p, p.limited, l.limited, limited, l.reportLimited)
 		}
 	}
-	l.starved = starved
+	l.starved, l.limited = starved, limited
 	l.metrics.waiting.Set(float64(len(starved)))
+	l.metrics.limited.Set(float64(len(limited)))
 	return errors.Join(errs...)
+}
+
+// tell reports each node that was not among those told before.
+func tell(p *pool, nodes []*corev1.Node, before, now map[holder]bool, report func(*pool, *corev1.Node)) {
+	for _, node := range nodes {
+		at := holder{string(p.UID), node.Name}
+		now[at] = true
+		if !before[at] {
+			report(p, node)
+		}
+	}
 }
 
 // holdsRange says whether the AddressPlan gives the pool what it carves.

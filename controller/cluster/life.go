@@ -19,7 +19,8 @@ const (
 	causeNodeGone    cause = "node is gone"
 	causePoolGone    cause = "pool is gone"
 	causePoolDrains  cause = "pool is draining"
-	causeSecondBlock cause = "node has an older block of this pool"
+	causeSecondBlock cause = "node has older blocks, as many as it needs"
+	causeGivenBack   cause = "node gives it back"
 	causeReleased    cause = "agent released it"
 	causeCooled      cause = "cooling period is over"
 )
@@ -67,7 +68,9 @@ type lookup struct {
 	nodeUID  map[string]types.UID
 	pools    map[string]*v1alpha1.IPPool
 	released map[string]map[string]bool // by node, block UIDs
-	first    map[holder]*v1alpha1.IPBlock
+	closed   map[string]map[string]bool // by node, UIDs of empty blocks
+	// spare counts the Leased blocks that a node has beyond those that it needs.
+	spare map[holder]int
 }
 
 func newLookup(s *State) lookup {
@@ -75,8 +78,10 @@ func newLookup(s *State) lookup {
 		nodeUID:  make(map[string]types.UID, len(s.Nodes)),
 		pools:    map[string]*v1alpha1.IPPool{},
 		released: map[string]map[string]bool{},
-		first:    make(map[holder]*v1alpha1.IPBlock, len(s.Blocks)),
+		closed:   map[string]map[string]bool{},
+		spare:    map[holder]int{},
 	}
+	nodes := s.nodesByName()
 	for i := range s.Nodes {
 		l.nodeUID[s.Nodes[i].Name] = s.Nodes[i].UID
 	}
@@ -85,25 +90,33 @@ func newLookup(s *State) lookup {
 	}
 	for i := range s.NodeStates {
 		n := &s.NodeStates[i]
-		for _, uid := range n.Status.ReleasedBlocks {
-			if l.released[n.Name] == nil {
-				l.released[n.Name] = map[string]bool{}
-			}
-			l.released[n.Name][uid] = true
+		l.released[n.Name] = set(n.Status.ReleasedBlocks)
+		if speaksFor(n, nodes[n.Name]) {
+			l.closed[n.Name] = set(closedBlocks(n))
 		}
 	}
-	for i := range s.Blocks {
-		b := &s.Blocks[i]
-		at := holder{b.Spec.PoolUID, b.Spec.NodeName}
-		if b.Spec.State == v1alpha1.BlockLeased && (l.first[at] == nil || older(b, l.first[at])) {
-			l.first[at] = b
+	needed := needs(s)
+	for at, has := range leasedBlocks(s) {
+		if need, said := needed[at]; said {
+			l.spare[at] = has - max(1, need)
 		}
 	}
 	return l
 }
 
-func older(a, b *v1alpha1.IPBlock) bool {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
+func set(all []string) map[string]bool {
+	if len(all) == 0 {
+		return nil
+	}
+	out := make(map[string]bool, len(all))
+	for _, x := range all {
+		out[x] = true
+	}
+	return out
+}
+
+func compareAge(a, b *v1alpha1.IPBlock) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 }
 
 // live decides on a block that is Leased or Draining.
@@ -137,8 +150,11 @@ func (l lookup) drain(b *v1alpha1.IPBlock) cause {
 		return causePoolGone
 	case p.Spec.State == v1alpha1.PoolDraining:
 		return causePoolDrains
-	case l.first[holder{b.Spec.PoolUID, b.Spec.NodeName}] != b:
-		return causeSecondBlock
+	}
+	at := holder{b.Spec.PoolUID, b.Spec.NodeName}
+	if b.Spec.State == v1alpha1.BlockLeased && l.spare[at] > 0 && l.closed[b.Spec.NodeName][string(b.UID)] {
+		l.spare[at]--
+		return causeGivenBack
 	}
 	return ""
 }

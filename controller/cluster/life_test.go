@@ -38,6 +38,16 @@ func released(node string, uids ...string) v1alpha1.NodeState {
 	return v1alpha1.NodeState{ObjectMeta: age(node, 0), Status: v1alpha1.NodeStateStatus{ReleasedBlocks: uids}}
 }
 
+// needing is a report of the node that it needs so many blocks of pool p, and has
+// closed these.
+func needing(node string, count int64, closed ...string) v1alpha1.NodeState {
+	st := v1alpha1.NodeStateStatus{NodeUID: "uid-" + node, WantedBlocks: []v1alpha1.WantedBlocks{{Pool: "p", PoolUID: "uid-p", Count: count}}}
+	for _, uid := range closed {
+		st.Blocks = append(st.Blocks, v1alpha1.BlockStatus{UID: uid, Closed: true})
+	}
+	return v1alpha1.NodeState{ObjectMeta: age(node, 0), Status: st}
+}
+
 func TestDecideLife(t *testing.T) {
 	const a, b = "10.0.0.0/26", "10.0.0.64/26"
 	leased, draining := v1alpha1.BlockLeased, v1alpha1.BlockDraining
@@ -91,7 +101,48 @@ func TestDecideLife(t *testing.T) {
 		},
 		{name: "node came back", pool: active, nodes: []corev1.Node{back}, block: []v1alpha1.IPBlock{block(a, "p", "n", leased)}, want: []string{a + ": Leased uid-again (node came back)"}},
 		{name: "node came back to a draining block", pool: active, nodes: []corev1.Node{back}, block: []v1alpha1.IPBlock{block(a, "p", "n", draining)}, want: []string{a + ": Draining uid-again (node came back)"}},
-		{name: "the younger of two drains", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)}, want: []string{b + ": Draining uid-n (node has an older block of this pool)"}},
+		{
+			name: "given back", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("n", 1, "uid-"+b)}, want: []string{b + ": Draining uid-n (node gives it back)"},
+		},
+		{
+			name: "the older one, if that is what is closed", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("n", 1, "uid-"+a)}, want: []string{a + ": Draining uid-n (node gives it back)"},
+		},
+		{
+			name: "needed", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("n", 2, "uid-"+b)},
+		},
+		{
+			name: "not needed, but open", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("n", 1)},
+		},
+		{
+			name: "closed, but used since", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{func() v1alpha1.NodeState {
+				x := needing("n", 1, "uid-"+b)
+				x.Status.Blocks[0].Used = 1
+				return x
+			}()},
+		},
+		{
+			name: "one always stays", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("n", 0, "uid-"+a, "uid-"+b)}, want: []string{b + ": Draining uid-n (node gives it back)"},
+		},
+		{
+			name: "said by another node", pool: active, nodes: append(slices.Clone(n), *newNode("m", 0, nil)), block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("m", 1, "uid-"+b)},
+		},
+		{
+			name: "said of an earlier node", pool: active, nodes: []corev1.Node{back}, block: []v1alpha1.IPBlock{block(b, "p", "n", leased), block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("n", 1, "uid-"+b)},
+			want:  []string{a + ": Leased uid-again (node came back)", b + ": Leased uid-again (node came back)"},
+		},
+		{
+			name: "a draining one is none too many", pool: active, nodes: n, block: []v1alpha1.IPBlock{block(b, "p", "n", draining), block(a, "p", "n", leased)},
+			state: []v1alpha1.NodeState{needing("n", 1, "uid-"+a, "uid-"+b)},
+		},
+		{name: "two, and nobody said anything", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", leased)}},
 		{name: "draining and leased is no second", pool: active, nodes: n, block: []v1alpha1.IPBlock{younger, block(a, "p", "n", draining)}},
 		{
 			name: "cooling", pool: active, nodes: n, next: time.Minute, want: []string{b + ": deleted (cooling period is over)"},

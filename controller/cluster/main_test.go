@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -231,6 +232,22 @@ func has[T client.Object](e env, o T, conditions func(T) []metav1.Condition, kin
 		return ""
 	})
 	return message
+}
+
+// told waits for an Event on the node that says all the texts.
+func (e env) told(node, reason string, texts ...string) {
+	e.Helper()
+	e.eventually("Event "+reason+" on "+node, func() string {
+		var l corev1.EventList
+		e.ok(e.List(e.Context(), &l))
+		for _, ev := range l.Items {
+			if ev.InvolvedObject.Name == node && ev.Reason == reason &&
+				!slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(ev.Message, text) }) {
+				return ""
+			}
+		}
+		return fmt.Sprint(len(l.Items), " other events")
+	})
 }
 
 func ofPool(p *v1alpha1.IPPool) []metav1.Condition             { return p.Status.Conditions }

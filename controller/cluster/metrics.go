@@ -11,6 +11,7 @@ type metrics struct {
 	blocks      *prometheus.GaugeVec
 	transitions *prometheus.CounterVec
 	waiting     prometheus.Gauge
+	limited     prometheus.Gauge
 	passSeconds *prometheus.HistogramVec
 }
 
@@ -23,7 +24,10 @@ func newMetrics() *metrics {
 			Name: "fairlead_block_transitions_total", Help: "IPBlocks that this controller created, changed or deleted, by what they became.",
 		}, []string{"state"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "fairlead_leases_waiting", Help: "Blocks that nodes wait for since their pool is exhausted.",
+			Name: "fairlead_leases_waiting", Help: "Nodes that wait for a block since their pool is exhausted, summed up over pools.",
+		}),
+		limited: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_leases_limited", Help: "Nodes that ask for more blocks than maxBlocksPerNode, summed up over pools.",
 		}),
 		passSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "fairlead_controller_pass_seconds", Help: "Time that one pass over the cluster took.",
@@ -34,7 +38,7 @@ func newMetrics() *metrics {
 
 // register adds the metrics to r and returns what takes them out again.
 func (m *metrics) register(r prometheus.Registerer) (remove func(), err error) {
-	all := []prometheus.Collector{m.blocks, m.transitions, m.waiting, m.passSeconds}
+	all := []prometheus.Collector{m.blocks, m.transitions, m.waiting, m.limited, m.passSeconds}
 	remove = func() {
 		for _, c := range all {
 			r.Unregister(c)

@@ -136,11 +136,24 @@ func byNode() watch {
 	})
 }
 
-// byRelease wakes when an agent reports other blocks released.
-func byRelease() watch {
+// byNeed wakes when an agent reports other blocks released, closed or wanted.
+func byNeed() watch {
 	return changed(&v1alpha1.NodeState{}, func(a, b *v1alpha1.NodeState) bool {
-		return !slices.Equal(a.Status.ReleasedBlocks, b.Status.ReleasedBlocks)
+		return a.Status.NodeUID != b.Status.NodeUID || !slices.Equal(a.Status.ReleasedBlocks, b.Status.ReleasedBlocks) ||
+			!slices.Equal(a.Status.WantedBlocks, b.Status.WantedBlocks) || !slices.Equal(closedBlocks(a), closedBlocks(b))
 	})
+}
+
+// closedBlocks are the UIDs of the blocks that an agent has closed, with no
+// address of them in use.
+func closedBlocks(n *v1alpha1.NodeState) []string {
+	var out []string
+	for _, b := range n.Status.Blocks {
+		if b.Closed && b.Used == 0 {
+			out = append(out, b.UID)
+		}
+	}
+	return out
 }
 
 // byReport wakes when a NodeState says something else.

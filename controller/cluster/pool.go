@@ -24,8 +24,17 @@ type pool struct {
 	carve ipam.Pool
 	// invalid is why no range can be claimed, unselectable why no node leases.
 	invalid, unselectable *problem
-	// waiting are the nodes that should have a block and have none, by name.
-	waiting []*corev1.Node
+	// waiting are the nodes that should have more blocks than they have: those
+	// that have none before the others, each by name.
+	waiting []waiter
+	// limited are the nodes that ask for more blocks than one node may have, by name.
+	limited []*corev1.Node
+}
+
+// waiter is a node that has fewer blocks of a pool than it should.
+type waiter struct {
+	node      *corev1.Node
+	has, want int
 }
 
 // readPools parses the pools, oldest first: the order in which they may claim.
@@ -38,22 +47,26 @@ func readPools(s *State) []*pool {
 			out[i].unselectable = invalidSelector(err)
 		}
 	}
-	held := map[holder]bool{}
-	for i := range s.Blocks {
-		if b := &s.Blocks[i]; b.Spec.State == v1alpha1.BlockLeased {
-			held[holder{b.Spec.PoolUID, b.Spec.NodeName}] = true
-		}
-	}
+	held, needed := leasedBlocks(s), needs(s)
 	for i := range s.Nodes {
 		node := &s.Nodes[i]
 		if node.DeletionTimestamp != nil {
 			continue
 		}
 		for _, n := range sels.match(node.Labels) {
-			if p := out[n]; !held[holder{string(p.UID), node.Name}] {
-				p.waiting = append(p.waiting, node)
+			p := out[n]
+			at := holder{string(p.UID), node.Name}
+			most := p.Spec.EffectiveMaxBlocksPerNode()
+			need := max(1, needed[at])
+			if has, want := held[at], min(need, most); has < want {
+				p.waiting = append(p.waiting, waiter{node, has, want})
+			} else if need > most {
+				p.limited = append(p.limited, node)
 			}
 		}
+	}
+	for _, p := range out {
+		slices.SortStableFunc(p.waiting, func(a, b waiter) int { return cmp.Compare(min(a.has, 1), min(b.has, 1)) })
 	}
 	slices.SortFunc(out, func(a, b *pool) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
@@ -61,8 +74,42 @@ func readPools(s *State) []*pool {
 	return out
 }
 
-// holder is who may hold one Leased block.
+// holder is who may hold Leased blocks.
 type holder struct{ poolUID, node string }
+
+// leasedBlocks counts Leased blocks.
+func leasedBlocks(s *State) map[holder]int {
+	out := make(map[holder]int, len(s.Blocks))
+	for i := range s.Blocks {
+		if b := &s.Blocks[i]; b.Spec.State == v1alpha1.BlockLeased {
+			out[holder{b.Spec.PoolUID, b.Spec.NodeName}]++
+		}
+	}
+	return out
+}
+
+// needs is how many blocks nodes say that they need. What one says counts for
+// that node alone, for a pool by its UID, and only if it was said about the Node
+// that there is now.
+func needs(s *State) map[holder]int {
+	out := map[holder]int{}
+	nodes := s.nodesByName()
+	for i := range s.NodeStates {
+		n := &s.NodeStates[i]
+		if !speaksFor(n, nodes[n.Name]) {
+			continue
+		}
+		for _, w := range n.Status.WantedBlocks {
+			out[holder{w.PoolUID, n.Name}] = int(w.Count)
+		}
+	}
+	return out
+}
+
+// speaksFor says whether a report is about this Node, and no earlier one of its name.
+func speaksFor(report *v1alpha1.NodeState, node *corev1.Node) bool {
+	return node != nil && report.Name == node.Name && report.Status.NodeUID == string(node.UID)
+}
 
 func readPool(in *v1alpha1.IPPool) *pool {
 	p := &pool{IPPool: in}
@@ -107,12 +154,16 @@ func (p *pool) leases() bool {
 // whichever pool's they are.
 func (p *pool) space(blocks []v1alpha1.IPBlock) *ipam.Space {
 	s := ipam.NewSpace(p.carve)
+	takeAll(s, blocks)
+	return s
+}
+
+func takeAll(s *ipam.Space, blocks []v1alpha1.IPBlock) {
 	for i := range blocks {
 		if cidr, err := netip.ParsePrefix(blocks[i].Spec.CIDR); err == nil {
 			s.Take(cidr)
 		}
 	}
-	return s
 }
 
 func names(nodes []*corev1.Node) []string {
@@ -120,5 +171,14 @@ func names(nodes []*corev1.Node) []string {
 	for i, n := range nodes {
 		out[i] = n.Name
 	}
+	return out
+}
+
+func waiterNames(waiting []waiter) []string {
+	out := make([]string, len(waiting))
+	for i, w := range waiting {
+		out[i] = w.node.Name
+	}
+	slices.Sort(out)
 	return out
 }

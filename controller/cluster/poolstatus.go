@@ -44,7 +44,7 @@ func decidePools(s *State) map[string]v1alpha1.IPPoolStatus {
 		_, holds := claimed.holds[string(p.UID)]
 		refused := claimed.refused[string(p.UID)]
 		setConditions(&status.Conditions, s.Now,
-			poolReady(p, holds, refused), poolOverlap(p, refused), poolExhausted(p, holds, s.Blocks))
+			poolReady(p, holds, refused), poolOverlap(p, refused), poolExhausted(p, holds, s.Blocks), poolLimited(p, holds))
 		out[p.Name] = status
 	}
 	return out
@@ -78,7 +78,7 @@ func poolReady(p *pool, holds bool, refused *problem) metav1.Condition {
 	case p.state() == v1alpha1.PoolDisabled:
 		return is(true, string(v1alpha1.PoolDisabled), "leases nothing; what is leased stays in use")
 	}
-	return is(true, string(v1alpha1.PoolActive), "leases a block to each node that it selects")
+	return is(true, string(v1alpha1.PoolActive), "leases blocks to the nodes that it selects")
 }
 
 func poolOverlap(p *pool, refused *problem) metav1.Condition {
@@ -93,8 +93,20 @@ func poolExhausted(p *pool, holds bool, blocks []v1alpha1.IPBlock) metav1.Condit
 		if _, free := p.space(blocks).Next(); !free {
 			return condition(v1alpha1.ConditionExhausted, true, ReasonNoFreeBlock, fmt.Sprintf(
 				"all %d blocks of spec.cidr %s are in use, and %d nodes wait for one: %s. Create another IPPool for them, or delete Nodes that are no longer there: their blocks come free after the grace and cooling periods",
-				p.carve.Capacity(), p.Spec.CIDR, len(p.waiting), nameSome(names(p.waiting))), p.Generation)
+				p.carve.Capacity(), p.Spec.CIDR, len(p.waiting), nameSome(waiterNames(p.waiting))), p.Generation)
 		}
 	}
 	return condition(v1alpha1.ConditionExhausted, false, ReasonBlocksFree, "no node waits for a block", p.Generation)
 }
+
+func poolLimited(p *pool, holds bool) metav1.Condition {
+	if holds && p.leases() && len(p.limited) > 0 {
+		return condition(v1alpha1.ConditionLimited, true, ReasonMaximumReached, fmt.Sprintf(
+			"%d nodes ask for more blocks than spec.maxBlocksPerNode, %d, lets them have: %s. Raise it (to %d at most), create another IPPool for them, or let fewer pods run there",
+			len(p.limited), p.Spec.EffectiveMaxBlocksPerNode(), nameSome(names(p.limited)), mostBlocksPerNode), p.Generation)
+	}
+	return condition(v1alpha1.ConditionLimited, false, ReasonBelowMaximum, "no node asks for more blocks than spec.maxBlocksPerNode", p.Generation)
+}
+
+// mostBlocksPerNode is what the schema of IPPool allows.
+const mostBlocksPerNode = 64

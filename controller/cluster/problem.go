@@ -16,6 +16,8 @@ const (
 	ReasonNoOverlap        = "NoOverlap"
 	ReasonNoFreeBlock      = "NoFreeBlock"
 	ReasonBlocksFree       = "BlocksFree"
+	ReasonMaximumReached   = "MaximumReached"
+	ReasonBelowMaximum     = "BelowMaximum"
 	ReasonDuplicateAddress = "DuplicateAddress"
 	ReasonAccepted         = "Accepted"
 	ReasonAllEstablished   = "AllEstablished"

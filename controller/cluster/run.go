@@ -132,7 +132,7 @@ func passes(mgr ctrl.Manager, opts Options, m *metrics, log *slog.Logger) []*pas
 	return []*pass{
 		{
 			name: "lease", interval: leaseInterval, run: lease.run, cached: c, metrics: m,
-			watches: []watch{byNode(), pools, blocks, plan, bgpNodes, byRelease()},
+			watches: []watch{byNode(), pools, blocks, plan, bgpNodes, byNeed()},
 		},
 		{
 			name: "route", interval: leaseInterval, run: route.run, cached: c, metrics: m,

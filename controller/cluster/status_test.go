@@ -41,22 +41,32 @@ func TestDecidePools(t *testing.T) {
 		change func(*v1alpha1.IPPool)
 		bare   bool // the plan has no entry
 		blocks int
+		needs  int64 // of n1
 		want   string
 		says   string // by the first condition that is not as it should be
 	}{
-		{name: "well", want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=True/Active", blocks: 2},
-		{name: "not claimed yet", bare: true, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=False/Pending"},
-		{name: "draining", change: func(p *v1alpha1.IPPool) { p.Spec.State = v1alpha1.PoolDraining }, blocks: 2, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=True/Draining"},
-		{name: "disabled", change: func(p *v1alpha1.IPPool) { p.Spec.State = v1alpha1.PoolDisabled }, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=True/Disabled"},
-		{name: "default state", change: func(p *v1alpha1.IPPool) { p.Spec.State = "" }, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=True/Active"},
-		{name: "selector", change: func(p *v1alpha1.IPPool) { p.Spec.NodeSelector = wrong() }, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=False/InvalidSelector", says: "spec.nodeSelector"},
-		{name: "block larger than pool", bare: true, change: func(p *v1alpha1.IPPool) { p.Spec.BlockSize = new(int32(20)) }, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=False/InvalidRange", says: "larger than the range"},
-		{name: "malformed", bare: true, change: func(p *v1alpha1.IPPool) { p.Spec.CIDR = "ten" }, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=False/InvalidRange", says: "spec.cidr"},
-		{name: "exhausted by reservation", change: func(p *v1alpha1.IPPool) { p.Spec.Reserved = []string{"10.0.0.128/25"} }, blocks: 2, want: "Exhausted=True/NoFreeBlock Overlap=False/NoOverlap Ready=True/Active", says: "1 nodes wait for one: n3"},
+		{name: "well", want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Active", blocks: 2},
+		{name: "not claimed yet", bare: true, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=False/Pending"},
+		{name: "draining", change: func(p *v1alpha1.IPPool) { p.Spec.State = v1alpha1.PoolDraining }, blocks: 2, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Draining"},
+		{name: "disabled", change: func(p *v1alpha1.IPPool) { p.Spec.State = v1alpha1.PoolDisabled }, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Disabled"},
+		{name: "default state", change: func(p *v1alpha1.IPPool) { p.Spec.State = "" }, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Active"},
+		{name: "selector", change: func(p *v1alpha1.IPPool) { p.Spec.NodeSelector = wrong() }, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=False/InvalidSelector", says: "spec.nodeSelector"},
+		{name: "block larger than pool", bare: true, change: func(p *v1alpha1.IPPool) { p.Spec.BlockSize = new(int32(20)) }, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=False/InvalidRange", says: "larger than the range"},
+		{name: "malformed", bare: true, change: func(p *v1alpha1.IPPool) { p.Spec.CIDR = "ten" }, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=False/InvalidRange", says: "spec.cidr"},
+		{name: "exhausted by reservation", change: func(p *v1alpha1.IPPool) { p.Spec.Reserved = []string{"10.0.0.128/25"} }, blocks: 2, want: "Exhausted=True/NoFreeBlock Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Active", says: "1 nodes wait for one: n3"},
+		{
+			name: "asked for more than may be", change: func(p *v1alpha1.IPPool) { p.Spec.MaxBlocksPerNode = new(int32(1)) }, blocks: 2, needs: 2,
+			want: "Exhausted=False/BlocksFree Limited=True/MaximumReached Overlap=False/NoOverlap Ready=True/Active", says: "1 nodes ask for more blocks than spec.maxBlocksPerNode, 1, lets them have: n1. Raise it (to 64 at most)",
+		},
+		{
+			name: "asked for more while draining", blocks: 2, needs: 9, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Draining",
+			change: func(p *v1alpha1.IPPool) { p.Spec.State = v1alpha1.PoolDraining },
+		},
+		{name: "asked for more than there is", change: func(p *v1alpha1.IPPool) { p.Spec.Reserved = []string{"10.0.0.128/25"} }, blocks: 2, needs: 2, want: "Exhausted=True/NoFreeBlock Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Active", says: "2 nodes wait for one: n1, n3"},
 		{name: "none free, none waits", change: func(p *v1alpha1.IPPool) {
 			p.Spec.Reserved = []string{"10.0.0.64/26", "10.0.0.128/25"}
 			p.Spec.NodeSelector = byLabel("rack", "r1")
-		}, blocks: 1, want: "Exhausted=False/BlocksFree Overlap=False/NoOverlap Ready=True/Active"},
+		}, blocks: 1, want: "Exhausted=False/BlocksFree Limited=False/BelowMaximum Overlap=False/NoOverlap Ready=True/Active"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPool("p", "10.0.0.0/24", 26)
@@ -70,6 +80,9 @@ func TestDecidePools(t *testing.T) {
 			}
 			for i, cidr := range []string{"10.0.0.0/26", "10.0.0.64/26"}[:c.blocks] {
 				s.Blocks = append(s.Blocks, block(cidr, "p", nodes[i].Name, v1alpha1.BlockLeased))
+			}
+			if c.needs > 0 {
+				s.NodeStates = []v1alpha1.NodeState{needing("n1", c.needs)}
 			}
 			got := decidePools(s)["p"]
 			if diff := gocmp.Diff(c.want, brief(got.Conditions)); diff != "" {

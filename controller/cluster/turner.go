@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -76,6 +77,8 @@ func (w *witness) confirms(ctx context.Context, t transition) (bool, error) {
 	switch t.cause {
 	case causeNodeGone:
 		return w.nodeGone(ctx, t.block.Spec.NodeName)
+	case causeGivenBack:
+		return w.leaser.stillClosed(ctx, t.block)
 	case causePoolGone, causePoolDrains:
 		p, err := w.pool(ctx, t.block.Spec.PoolName)
 		if err != nil {
@@ -104,6 +107,18 @@ func (w *witness) nodeGone(ctx context.Context, name string) (bool, error) {
 	ask := w.nodes[name]
 	w.mu.Unlock()
 	return ask()
+}
+
+// stillClosed asks the API server whether the node's agent says so of the block.
+func (l *leaser) stillClosed(ctx context.Context, b *v1alpha1.IPBlock) (bool, error) {
+	n := &v1alpha1.NodeState{}
+	switch err := l.live.Get(ctx, client.ObjectKey{Name: b.Spec.NodeName}, n); {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("get NodeState %s: %w", b.Spec.NodeName, err)
+	}
+	return slices.Contains(closedBlocks(n), string(b.UID)), nil
 }
 
 // nodeGone asks the API server whether there is no Node of that name.
