@@ -101,7 +101,7 @@ func (th thread) write(fd uint64, data func() []byte) (Kind, string) {
 			return "", ""
 		}
 		return netlinkCall(protocol, data())
-	case !strings.HasPrefix(name, "/"), strings.HasPrefix(name, "/dev/"), strings.HasPrefix(name, "/memfd:"):
+	case !strings.HasPrefix(name, "/"), strings.HasPrefix(name, "/memfd:"), strings.HasPrefix(name, "/dev/") && !strings.HasPrefix(name, "/dev/shm/"):
 		return "", ""
 	case strings.HasPrefix(name, sysctls):
 		return Sysctl, name

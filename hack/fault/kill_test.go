@@ -19,6 +19,8 @@ import (
 // verb is one that is killed at each of its points.
 type verb struct {
 	name string
+	// ipam is set for the verb of fairlead-ipam.
+	ipam bool
 	// before is run first, on the same pod; "" for nothing.
 	before string
 	// floor is how many points of a kind a traced run has at least. Fewer mean
@@ -40,7 +42,34 @@ func verbs() []verb {
 	for kind, n := range stored {
 		add[kind], del[kind] = n, n
 	}
-	return []verb{{name: "ADD", floor: add}, {name: "DEL", before: "ADD", floor: del}}
+	return []verb{
+		{name: "ADD", floor: add}, {name: "DEL", before: "ADD", floor: del}, {name: "GC", before: "ADD", floor: del},
+		{name: "ADD", ipam: true, floor: stored}, {name: "DEL", ipam: true, before: "ADD", floor: stored},
+	}
+}
+
+// command runs the verb on a pod.
+func (v verb) command(n *node, p pod) fault.Command {
+	if v.name == "GC" {
+		return n.gc(p.program)
+	}
+	return n.call(v.name, p)
+}
+
+func (v verb) String() string { return v.name + " of " + filepath.Base(v.program()) }
+
+func (v verb) program() string {
+	if v.ipam {
+		return ipam
+	}
+	return plugin
+}
+
+// newPod makes a pod that the verb's program attaches.
+func (v verb) newPod() (pod, error) {
+	p, err := newPod()
+	p.program = v.program()
+	return p, err
 }
 
 // way is one to clear away what a killed plugin left.
@@ -57,7 +86,7 @@ func ways() []way {
 			return errors.Join(first, second)
 		}},
 		{"GC", func(n *node, p *pod) error {
-			_, err := n.run(n.gc())
+			_, err := n.run(n.gc(p.program))
 			return err
 		}},
 		{"the agent", clearByAgent},
@@ -84,7 +113,7 @@ func clearByAgent(n *node, p *pod) error {
 		return err
 	}
 	again, err := newPod()
-	again.id = p.id
+	again.id, again.program = p.id, p.program
 	*p = again
 	return err
 }
@@ -109,7 +138,7 @@ func (n *node) awaitLinks(want int) error {
 // the node sound, and nothing that DEL, GC or the agent does not clear away.
 func TestKilled(t *testing.T) {
 	for _, v := range verbs() {
-		t.Run(v.name, func(t *testing.T) {
+		t.Run(v.String(), func(t *testing.T) {
 			points := v.points(t)
 			for _, w := range ways() {
 				t.Run("cleared by "+w.name, func(t *testing.T) {
@@ -131,7 +160,7 @@ func TestKilled(t *testing.T) {
 func (v verb) points(t *testing.T) []fault.Call {
 	t.Helper()
 	s := newScene(t)
-	p, err := newPod()
+	p, err := v.newPod()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +169,7 @@ func (v verb) points(t *testing.T) []fault.Call {
 		t.Fatal(err)
 	}
 	var out fault.Outcome
-	s.ns.Do(t, func() { out = trace(t, s.call(v.name, p)) })
+	s.ns.Do(t, func() { out = trace(t, v.command(s.node, p)) })
 	if out.Status != 0 {
 		t.Fatalf("%s failed: %s%s", v.name, out.Stdout, out.Stderr)
 	}
@@ -148,7 +177,7 @@ func (v verb) points(t *testing.T) []fault.Call {
 	for _, c := range out.Calls {
 		count[c.Kind]++
 	}
-	t.Logf("%s: %d points: %s", v.name, len(out.Calls), strings.Trim(fmt.Sprint(count), "map[]"))
+	t.Logf("%s: %d points: %s", v, len(out.Calls), strings.Trim(fmt.Sprint(count), "map[]"))
 	for _, line := range lines(out.Calls, s.runDir) {
 		t.Log(line)
 	}
@@ -170,14 +199,23 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{node: newNode(t)}
+	n := newNode(t)
+	var s *scene
+	n.ns.Do(t, func() { s = newSceneOn(t, n) })
+	return s
+}
+
+// newSceneOn is newScene on a thread that is on the node.
+func newSceneOn(t *testing.T, n *node) *scene {
+	t.Helper()
+	s := &scene{node: n}
 	var err error
 	if s.bystander, err = newPod(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.bystander.release)
 	s.bystander.network = "other"
-	if _, err := s.run(s.call("ADD", s.bystander)); err != nil {
+	if _, err := execute(s.call("ADD", s.bystander)); err != nil {
 		t.Fatal(err)
 	}
 	if s.clean, err = s.look(); err != nil {
@@ -235,7 +273,7 @@ const tries = 3
 
 // kill takes one pod from its namespace to its end, with one death between.
 func (s *scene) kill(ctx context.Context, v verb, at fault.Point, w way) error {
-	p, err := newPod()
+	p, err := v.newPod()
 	if err != nil {
 		return err
 	}
@@ -256,9 +294,8 @@ func (s *scene) kill(ctx context.Context, v verb, at fault.Point, w way) error {
 	if err := errors.Join(s.sound(), s.isClean()); err != nil {
 		return fmt.Errorf("cleared by %s: %w", w.name, err)
 	}
-	now, err := look(p.ns, "")
-	if diff := cmp.Diff(untouched, now); err != nil || diff != "" {
-		return fmt.Errorf("cleared by %s: the pod is not as it was (-before +after):\n%s %w", w.name, diff, err)
+	if err := isLike(p, untouched); err != nil {
+		return fmt.Errorf("cleared by %s: %w", w.name, err)
 	}
 	return s.live(p)
 }
@@ -273,7 +310,7 @@ func (s *scene) die(ctx context.Context, v verb, at fault.Point, p pod) error {
 		err := s.ns.Inside(func() (err error) {
 			ctx, cancel := context.WithTimeout(ctx, bound)
 			defer cancel()
-			out, err = fault.Kill(ctx, s.call(v.name, p), at)
+			out, err = fault.Kill(ctx, v.command(s.node, p), at)
 			return err
 		})
 		if err != nil || out.Killed {
@@ -292,18 +329,21 @@ func (s *scene) die(ctx context.Context, v verb, at fault.Point, p pod) error {
 // live takes a pod of the same container through a life: it gets an address,
 // talks to the bystander, and leaves nothing.
 func (s *scene) live(p pod) error {
-	result, err := s.run(s.call("ADD", p))
+	r, err := s.run(s.call("ADD", p))
 	if err != nil {
 		return fmt.Errorf("the next ADD: %w", err)
 	}
-	if len(result.IPs) != 2 {
-		return fmt.Errorf("the next ADD gave %+v, want an address of each family", result)
+	if len(r.IPs) != 2 {
+		return fmt.Errorf("the next ADD gave %+v, want an address of each family", r)
 	}
 	if err := s.sound(); err != nil {
 		return fmt.Errorf("after the next ADD: %w", err)
 	}
-	for _, ip := range result.IPs {
-		if err := ping(s.bystander, ip.Address.Addr().String()); err != nil {
+	for _, a := range r.addresses() {
+		if p.program == ipam {
+			continue // another plugin would wire it
+		}
+		if err := ping(s.bystander, a.String()); err != nil {
 			return err
 		}
 	}

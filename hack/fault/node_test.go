@@ -22,8 +22,9 @@ import (
 	"fairlead.dev/hack/fault"
 )
 
-// plugin is the program under test, built once.
-var plugin string
+// plugin is the program under test, built once, and ipam the same by the name
+// that makes it an IPAM plugin.
+var plugin, ipam string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -41,6 +42,11 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "build the plugin: %v\n%s", err, out)
 			return 1
 		}
+		ipam = filepath.Join(dir, "fairlead-ipam")
+		if err := os.Link(plugin, ipam); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return m.Run()
 	}())
 }
@@ -52,7 +58,12 @@ var (
 )
 
 func leases() []store.Lease {
-	return []store.Lease{{CIDR: block4, UID: "b4", Pool: "test"}, {CIDR: block6, UID: "b6", Pool: "test"}}
+	return []store.Lease{
+		{CIDR: block4, UID: "b4", Pool: "pods"},
+		{CIDR: netip.MustParsePrefix("192.168.77.0/26"), UID: "l4", Pool: "lan", IPAMOnly: true},
+		{CIDR: block6, UID: "b6", Pool: "pods"},
+		{CIDR: netip.MustParsePrefix("fd78::/122"), UID: "l6", Pool: "lan", IPAMOnly: true},
+	}
 }
 
 // node is a machine: a namespace with an uplink, and an address store with leases.
@@ -66,7 +77,7 @@ const uplink = "uplink"
 
 func newNode(t *testing.T) *node {
 	t.Helper()
-	n := &node{ns: nstest.New(t, "node"), runDir: t.TempDir()}
+	n := &node{ns: nstest.New(t, "node"), runDir: tmpfs(t)}
 	n.ns.Run(t, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0")
 	for _, args := range []string{
 		"link add uplink0 type veth peer name uplink1",
@@ -79,17 +90,34 @@ func newNode(t *testing.T) *node {
 	} {
 		n.ns.Run(t, "ip", strings.Fields(args)...)
 	}
-	now, err := store.Now()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := store.Create(n.storeDir(), nil, now); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.update(func(s *store.State) { s.SetLeases(leases()) }); err != nil {
+	if err := n.createStore(); err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// tmpfs is a folder on tmpfs, as a node's run directory is: a disk may make who
+// holds the lock wait for seconds.
+func tmpfs(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "fairlead-fault-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// createStore makes the store as the agent does.
+func (n *node) createStore() error {
+	now, err := store.Now()
+	if err != nil {
+		return err
+	}
+	if _, _, err := store.Create(n.storeDir(), nil, now); err != nil {
+		return err
+	}
+	return n.update(func(s *store.State) { s.SetLeases(leases()) })
 }
 
 func (n *node) storeDir() string { return filepath.Join(n.runDir, store.Name) }
@@ -108,65 +136,81 @@ type pod struct {
 	release func()
 	id      string
 	network string
+	// program that attaches it: plugin or ipam.
+	program string
 }
 
 // newPod makes a pod of the network whose attachments the test is about.
 func newPod() (pod, error) {
 	ns, release, err := nstest.Make("pod")
-	return pod{ns: ns, release: release, id: "id-" + ns.Name, network: "tested"}, err
+	return pod{ns: ns, release: release, id: "id-" + ns.Name, network: tested, program: plugin}, err
 }
+
+// tested is the network that a test is about.
+const tested = "tested"
 
 // call is the plugin with a verb about a pod, as a runtime runs it.
 func (n *node) call(verb string, p pod) fault.Command {
-	return fault.Command{
-		Path: plugin, Stdin: n.conf(p.network, ""),
-		Env: []string{
-			"PATH=" + os.Getenv("PATH"), "CNI_PATH=" + filepath.Dir(plugin), "CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.id,
-			"CNI_NETNS=" + p.ns.Path(), "CNI_IFNAME=eth0", "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.id,
-		},
-	}
-}
-
-func (n *node) conf(network, more string) string {
-	return fmt.Sprintf(`{"cniVersion":"1.1.0","name":%q,"type":"fairlead","runDir":%q%s}`, network, n.runDir, more)
+	c := n.command(verb, p.program, p.network)
+	c.Env = append(
+		c.Env, "CNI_CONTAINERID="+p.id, "CNI_NETNS="+p.ns.Path(), "CNI_IFNAME=eth0",
+		"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME="+p.id,
+	)
+	return c
 }
 
 // gc is GC of the tested network, in which no attachment is valid.
-func (n *node) gc() fault.Command {
+func (n *node) gc(program string) fault.Command { return n.command("GC", program, tested) }
+
+func (n *node) command(verb, program, network string) fault.Command {
+	settings := fmt.Sprintf(`"type":"fairlead","runDir":%q`, n.runDir)
+	if program == ipam {
+		settings = fmt.Sprintf(`"type":"macvlan","ipam":{"type":"fairlead-ipam","pools":["lan"],"prefixLength":24,"prefixLength6":64,"runDir":%q}`, n.runDir)
+	}
+	if verb == "GC" {
+		settings += `,"cni.dev/valid-attachments":[]`
+	}
 	return fault.Command{
-		Path: plugin, Stdin: n.conf("tested", `,"cni.dev/valid-attachments":[]`),
-		Env: []string{"PATH=" + os.Getenv("PATH"), "CNI_PATH=" + filepath.Dir(plugin), "CNI_COMMAND=GC"},
+		Path: program, Stdin: fmt.Sprintf(`{"cniVersion":"1.1.0","name":%q,%s}`, network, settings),
+		Env: []string{"PATH=" + os.Getenv("PATH"), "CNI_PATH=" + filepath.Dir(program), "CNI_COMMAND=" + verb},
 	}
 }
 
 // run runs a call to its end with nobody watching.
-func (n *node) run(c fault.Command) (types100Result, error) {
-	var result types100Result
-	err := n.ns.Inside(func() (err error) { result, err = execute(c); return err })
-	return result, err
+func (n *node) run(c fault.Command) (result, error) {
+	var r result
+	err := n.ns.Inside(func() (err error) { r, err = execute(c); return err })
+	return r, err
 }
 
-// types100Result is what the test needs to know of a result.
-type types100Result struct {
+// result of ADD, what the tests need to know of it.
+type result struct {
 	IPs []struct{ Address netip.Prefix }
 }
 
+func (r result) addresses() (list []netip.Addr) {
+	for _, ip := range r.IPs {
+		list = append(list, ip.Address.Addr())
+	}
+	return list
+}
+
 // execute runs a call where the calling thread is.
-func execute(c fault.Command) (result types100Result, err error) {
+func execute(c fault.Command) (r result, err error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Env, strings.NewReader(c.Stdin), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		failure := &types.Error{}
 		if json.Unmarshal(stdout.Bytes(), failure) == nil && failure.Code != 0 {
-			return result, failure
+			return r, failure
 		}
-		return result, fmt.Errorf("%w: no CNI error on standard output: %q, standard error: %q", err, &stdout, &stderr)
+		return r, fmt.Errorf("%w: no CNI error on standard output: %q, standard error: %q", err, &stdout, &stderr)
 	}
 	if stdout.Len() > 0 {
-		err = json.Unmarshal(stdout.Bytes(), &result)
+		err = json.Unmarshal(stdout.Bytes(), &r)
 	}
-	return result, err
+	return r, err
 }
 
 // output runs a command in a namespace.
@@ -249,7 +293,7 @@ func (n *node) sound() error {
 	var errs []error
 	holders := map[netip.Addr]string{}
 	for _, a := range h.Allocations {
-		if holders[a.Address] != "" {
+		if _, twice := holders[a.Address]; twice {
 			errs = append(errs, fmt.Errorf("%s has two holders", a.Address))
 		}
 		holders[a.Address] = a.HostVeth
@@ -297,13 +341,15 @@ func (n *node) unlocked() error {
 	return nil
 }
 
-// searchLeaks does what the agent does at each of its turns, at that time from now.
-func (n *node) searchLeaks(later store.Stamp) (freed []store.Allocation, err error) {
+// searchLeaks does what the agent does at each of its turns, as if it were that time.
+func (n *node) searchLeaks(asOf store.Stamp) (freed []store.Allocation, err error) {
 	live, err := n.podLinks()
 	if err != nil {
 		return nil, err
 	}
-	err = n.update(func(s *store.State) { freed = s.ReleaseLeaks(live, later, store.LeakGrace) })
+	err = n.update(func(s *store.State) {
+		freed = append(s.ReleaseLeaks(live, asOf, store.LeakGrace), s.ReleaseGone(store.Look(s.NamespacePaths()), asOf)...)
+	})
 	return freed, err
 }
 
