@@ -7,6 +7,7 @@ RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -buildvcs=auto -ldflags '-s -w -buildid=' -o /bin-out/ \
     ./cmd/fairlead ./cmd/fairlead-agent ./cmd/fairlead-cni ./cmd/fairlead-controller
+RUN GOARCH=$TARGETARCH hack/plugins/build.sh /bin-out
 
 FROM scratch
 COPY --from=build /bin-out/ /bin/

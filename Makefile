@@ -66,8 +66,9 @@ chart: ## dist/: the Helm chart, linted and rendered first
 	$(HELM) template fairlead charts/fairlead --kube-version 1.32.0 >/dev/null
 	mkdir -p dist && $(HELM) package charts/fairlead --destination dist
 
-build: ## bin/: the four programs
+build: ## bin/: the four programs, and the two reference plugins that are chained
 	CGO_ENABLED=0 go build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+	hack/plugins/build.sh bin
 
 clean: ## Remove what was built here
 	rm -rf bin dist

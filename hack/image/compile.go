@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 // compile builds the programs for an architecture into the folder bin.
@@ -19,12 +20,17 @@ func compile(ctx context.Context, root, bin, arch string) error {
 	}
 	args := []string{"build", "-C", root, "-trimpath", "-buildvcs=" + vcs, "-ldflags=-s -w -buildid=", "-o", bin}
 	for _, p := range programs() {
-		args = append(args, "./cmd/"+p)
+		if !chained(p) {
+			args = append(args, "./cmd/"+p)
+		}
 	}
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("compile for %s: %w\n%s", arch, err, out)
+	ours := exec.CommandContext(ctx, "go", args...)
+	others := exec.CommandContext(ctx, filepath.Join(root, "hack", "plugins", "build.sh"), bin)
+	for _, cmd := range []*exec.Cmd{ours, others} {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("compile for %s: %w\n%s", arch, err, out)
+		}
 	}
 	return nil
 }

@@ -12,7 +12,12 @@ import (
 
 // programs are what the image holds, in /bin.
 func programs() []string {
-	return []string{"fairlead", "fairlead-agent", "fairlead-cni", "fairlead-controller"}
+	return []string{"fairlead", "fairlead-agent", "fairlead-bandwidth", "fairlead-cni", "fairlead-controller", "fairlead-portmap"}
+}
+
+// chained says that a program is a reference plugin, which hack/plugins builds.
+func chained(program string) bool {
+	return program == "fairlead-bandwidth" || program == "fairlead-portmap"
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {

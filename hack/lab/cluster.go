@@ -29,8 +29,14 @@ const (
 	programController = "fairlead-controller"
 	programAgent      = "fairlead-agent"
 	programPlugin     = "fairlead-cni"
+	programPortmap    = "fairlead-portmap"
+	programBandwidth  = "fairlead-bandwidth"
 	programCLI        = "fairlead"
 )
+
+func programs() []string {
+	return []string{programController, programAgent, programPlugin, programPortmap, programBandwidth, programCLI}
+}
 
 // controllerProcess is the controller's name among the lab's processes.
 const controllerProcess = "controller"
@@ -57,7 +63,7 @@ func findBin(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find Fairlead's programs: %w", err)
 	}
-	for _, name := range []string{programController, programAgent, programPlugin, programCLI} {
+	for _, name := range programs() {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			return "", fmt.Errorf("find Fairlead's programs (make build makes them): %w", err)
 		}

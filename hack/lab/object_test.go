@@ -82,7 +82,7 @@ func TestFindBinSaysWhatIsMissing(t *testing.T) {
 	if _, err := findBin(dir); err == nil {
 		t.Error("an empty folder was accepted")
 	}
-	for _, name := range []string{programController, programAgent, programPlugin, programCLI} {
+	for _, name := range programs() {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

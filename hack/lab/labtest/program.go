@@ -3,6 +3,7 @@ package labtest
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"testing"
 
@@ -30,6 +31,7 @@ func Build(t testing.TB) string {
 		return dir
 	}
 	dir := t.TempDir()
+	chained(t, dir)
 	if !racy() {
 		build(t, dir, "CGO_ENABLED=0", cli, plugin, controller, agent)
 		return dir
@@ -47,6 +49,20 @@ func build(t testing.TB, dir, cgo string, args ...string) {
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build Fairlead's programs: %v\n%s", err, out)
+	}
+}
+
+// chained builds the reference plugins that are installed beside ours, which are
+// of another module.
+func chained(t testing.TB, dir string) {
+	t.Helper()
+	mod, err := exec.CommandContext(t.Context(), "go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatalf("find Fairlead's tree: %v", err)
+	}
+	script := filepath.Join(filepath.Dir(string(mod)), "hack", "plugins", "build.sh")
+	if out, err := exec.CommandContext(t.Context(), script, dir).CombinedOutput(); err != nil {
+		t.Fatalf("build the chained plugins: %v\n%s", err, out)
 	}
 }
 
