@@ -127,7 +127,10 @@ func (c *ipamConf) checkRoutes() error {
 		if r == nil {
 			return fmt.Errorf("%w: ipam.routes[%d] is null", errConf, i)
 		}
-		dst, _ := netip.AddrFromSlice(r.Dst.IP)
+		dst, hasDst := netip.AddrFromSlice(r.Dst.IP)
+		if !hasDst {
+			return fmt.Errorf("%w: ipam.routes[%d] has no dst", errConf, i)
+		}
 		gw, hasGateway := netip.AddrFromSlice(r.GW)
 		family := store.FamilyOf(dst.Unmap())
 		if _, served := c.subnets[family]; !served {

@@ -41,6 +41,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "build the plugin: %v\n%s", err, out)
 			return 1
 		}
+		if err := os.Link(filepath.Join(dir, "fairlead"), filepath.Join(dir, "fairlead-ipam")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return m.Run()
 	}())
 }
@@ -52,7 +56,7 @@ type node struct {
 	cni    *libcni.CNIConfig
 }
 
-// leases of a dual-stack node.
+// blocks of a dual-stack node.
 var (
 	block4 = netip.MustParsePrefix("10.77.1.0/26")
 	block6 = netip.MustParsePrefix("fd77:1::/122")
@@ -244,7 +248,12 @@ func code(err error) uint {
 
 // run executes the plugin with no library between: env is added to a bare one.
 func (n *node) run(verb, conf string, env ...string) (stdout string, err error) {
-	out, err := nsExec{n.ns.Path()}.ExecPlugin(context.Background(), filepath.Join(binDir, "fairlead"), []byte(conf),
+	return n.runAs("fairlead", verb, conf, env...)
+}
+
+// runAs is run for the program under one of its names.
+func (n *node) runAs(program, verb, conf string, env ...string) (stdout string, err error) {
+	out, err := nsExec{n.ns.Path()}.ExecPlugin(context.Background(), filepath.Join(binDir, program), []byte(conf),
 		append([]string{"PATH=" + os.Getenv("PATH"), "CNI_PATH=" + binDir, "CNI_COMMAND=" + verb}, env...))
 	return string(out), err
 }
