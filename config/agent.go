@@ -16,6 +16,8 @@ type Agent struct {
 	StateDir        string
 	CNIBinDir       string
 	CNIConfDir      string
+	CNIHostPorts    string
+	CNIBandwidth    bool
 	NodeGracePeriod time.Duration
 	SyncInterval    time.Duration
 	ResyncInterval  time.Duration
@@ -25,6 +27,13 @@ type Agent struct {
 	LogLevel        slog.Level
 }
 
+// Values of CNIHostPorts.
+const (
+	HostPortsNFTables = "nftables"
+	HostPortsIPTables = "iptables"
+	HostPortsNone     = "none"
+)
+
 // DefaultAgent are the settings of an agent that is told nothing but its node's name.
 func DefaultAgent() Agent {
 	return Agent{
@@ -33,6 +42,8 @@ func DefaultAgent() Agent {
 		StateDir:        "/var/lib/fairlead",
 		CNIBinDir:       "/opt/cni/bin",
 		CNIConfDir:      "/etc/cni/net.d",
+		CNIHostPorts:    HostPortsNFTables,
+		CNIBandwidth:    true,
 		NodeGracePeriod: 5 * time.Minute,
 		SyncInterval:    100 * time.Millisecond,
 		ResyncInterval:  time.Minute,
@@ -47,6 +58,7 @@ func DefaultAgent() Agent {
 func (a *Agent) Bind(fs *pflag.FlagSet) {
 	bindCommon(fs, &a.Kubeconfig, &a.Namespace, &a.HealthAddress, &a.MetricsAddress, &a.LogLevel)
 	a.bindPlaces(fs)
+	a.bindCNI(fs)
 	a.bindTimes(fs)
 }
 
@@ -57,10 +69,17 @@ func (a *Agent) bindPlaces(fs *pflag.FlagSet) {
 		"Folder on tmpfs for the address store and the agent's socket.")
 	fs.StringVar(&a.StateDir, "state-dir", a.StateDir,
 		"Folder on disk for what outlives a reboot: the last good snapshot. Root only, as it holds session keys.")
+}
+
+func (a *Agent) bindCNI(fs *pflag.FlagSet) {
 	fs.StringVar(&a.CNIBinDir, "cni-bin-dir", a.CNIBinDir,
 		"Folder where the container runtime looks for CNI plugins.")
 	fs.StringVar(&a.CNIConfDir, "cni-conf-dir", a.CNIConfDir,
 		"Folder where the container runtime looks for CNI configuration.")
+	fs.StringVar(&a.CNIHostPorts, "cni-host-ports", a.CNIHostPorts,
+		"How pods get their host ports: nftables or iptables, which need the program nft or iptables on the node, or none, where something else makes them.")
+	fs.BoolVar(&a.CNIBandwidth, "cni-bandwidth", a.CNIBandwidth,
+		"Limit the traffic of pods that ask for it (kubernetes.io/ingress-bandwidth, egress-bandwidth); off where something else does.")
 }
 
 func (a *Agent) bindTimes(fs *pflag.FlagSet) {
@@ -87,6 +106,7 @@ func (a *Agent) Validate() error {
 	p.absolute("stateDir", a.StateDir)
 	p.absolute("cniBinDir", a.CNIBinDir)
 	p.absolute("cniConfDir", a.CNIConfDir)
+	p.oneOf("cniHostPorts", a.CNIHostPorts, HostPortsNFTables, HostPortsIPTables, HostPortsNone)
 	if len(a.RunDir) > maxRunDir {
 		p.add("runDir", "has %d bytes: at most %d, so that the path of the socket in it is not too long", len(a.RunDir), maxRunDir)
 	}

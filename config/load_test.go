@@ -80,6 +80,8 @@ func sample(t *testing.T, f *pflag.Flag) string {
 		return "7s"
 	case f.Value.Type() == "bool":
 		return "false"
+	case f.Name == "cni-host-ports":
+		return "iptables"
 	case f.Name == "log-level":
 		return "warn"
 	case strings.HasSuffix(f.Name, "-address"):

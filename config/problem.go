@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +52,12 @@ func (p *problems) positive(key string, d time.Duration) {
 func (p *problems) absolute(key, path string) {
 	if !filepath.IsAbs(path) {
 		p.add(key, "%q must be an absolute path", path)
+	}
+}
+
+func (p *problems) oneOf(key, value string, values ...string) {
+	if !slices.Contains(values, value) {
+		p.add(key, "%q must be one of %s", value, strings.Join(values, ", "))
 	}
 }
 

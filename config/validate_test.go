@@ -27,6 +27,9 @@ func TestValidateAgent(t *testing.T) {
 		"relative state":    {func(a *Agent) { a.StateDir = "" }, "stateDir:"},
 		"relative bin":      {func(a *Agent) { a.CNIBinDir = "bin" }, "cniBinDir:"},
 		"relative conf":     {func(a *Agent) { a.CNIConfDir = "./net.d" }, "cniConfDir:"},
+		"iptables":          {func(a *Agent) { a.CNIHostPorts = "iptables" }, ""},
+		"no host ports":     {func(a *Agent) { a.CNIHostPorts = "none" }, ""},
+		"other host ports":  {func(a *Agent) { a.CNIHostPorts = "nft" }, `cniHostPorts: "nft" must be one of nftables, iptables, none`},
 		"longest run":       {func(a *Agent) { a.RunDir = "/" + strings.Repeat("r", maxRunDir-1) }, ""},
 		"too long run":      {func(a *Agent) { a.RunDir = "/" + strings.Repeat("r", maxRunDir) }, "runDir: has 97 bytes"},
 		"no grace":          {func(a *Agent) { a.NodeGracePeriod = 0 }, "nodeGracePeriod: is 0s"},
@@ -76,8 +79,8 @@ func TestValidateJoins(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted an empty Agent")
 	}
-	if got := len(strings.Split(err.Error(), "\n")); got != 9 {
-		t.Errorf("%d problems, want 9:\n%v", got, err)
+	if got := len(strings.Split(err.Error(), "\n")); got != 10 {
+		t.Errorf("%d problems, want 10:\n%v", got, err)
 	}
 }
 

@@ -13,6 +13,9 @@ const (
 	ConditionAddressesAvailable = "AddressesAvailable"
 	// ConditionConfigAccepted is False when an object could not be used; the message names it.
 	ConditionConfigAccepted = "ConfigAccepted"
+	// ConditionCNIConfigured is True when the container runtime's first
+	// configuration is ours, so that new pods of the node are.
+	ConditionCNIConfigured = "CNIConfigured"
 )
 
 // SessionStatus is one BGP session as the node's speaker sees it.
@@ -144,7 +147,7 @@ type NodeStateStatus struct {
 	// routes counts kernel routes.
 	// +optional
 	Routes RouteCounts `json:"routes,omitempty"`
-	// conditions are Ready, RoutesInSync, SessionsEstablished, AddressesAvailable and ConfigAccepted.
+	// conditions are Ready, RoutesInSync, SessionsEstablished, AddressesAvailable, ConfigAccepted and CNIConfigured.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -19,23 +19,6 @@ import (
 	"fairlead.dev/dataplane/route"
 )
 
-// pluginName is the plugin's program, which lies beside the agent's own.
-const pluginName = "fairlead-cni"
-
-// installCNI puts the plugin and its configuration in place.
-func installCNI(_ context.Context, cfg config.Agent, log *slog.Logger) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the plugin: %w", err)
-	}
-	source := filepath.Join(filepath.Dir(self), pluginName)
-	if err := install.Install(source, cfg.CNIBinDir, cfg.CNIConfDir, install.Conf{RunDir: cfg.RunDir}); err != nil {
-		return err
-	}
-	log.Info("CNI plugin installed", "bin", filepath.Join(cfg.CNIBinDir, install.BinaryName), "conf", filepath.Join(cfg.CNIConfDir, install.ConfName))
-	return nil
-}
-
 // cleanup takes what is ours off the node: the last step before Fairlead is
 // uninstalled, when no pod uses it any more. The peers drop our routes when
 // their graceful-restart time has passed, which by then nothing needs.

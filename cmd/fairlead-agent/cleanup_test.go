@@ -65,14 +65,18 @@ func newUsed(t *testing.T) *used {
 func (u *used) serve(t *testing.T) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	plugin := filepath.Join(t.TempDir(), pluginName)
-	must(t, os.WriteFile(plugin, []byte("#!/bin/sh\n"), 0o600))
+	programs := t.TempDir()
+	for _, name := range []string{"fairlead-cni", install.PortmapName, install.BandwidthName} {
+		must(t, os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\n"), 0o600))
+	}
 	u.ns.Do(t, func() {
 		release, err := node.Own(u.cfg.RunDir)
 		must(t, err)
 		defer release()
 		must(t, host.Prepare(sysctlFile(u.cfg)))
-		must(t, install.Install(plugin, u.cfg.CNIBinDir, u.cfg.CNIConfDir, install.Conf{RunDir: u.cfg.RunDir}))
+		must(t, install.Programs(programs, u.cfg.CNIBinDir))
+		_, err = keeper(u.cfg, log).Keep(true)
+		must(t, err)
 		_, err = node.OpenStore(storeDir(u.cfg), func() ([]dataplane.PodRoute, error) { return nil, nil }, log)
 		must(t, err)
 		memory, err := remember(u.cfg, "https://192.0.2.1:6443")

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 const verbs = `fairlead-agent              serves the node until it is stopped; stopping is not leaving
-fairlead-agent install-cni  puts the CNI plugin and its configuration in place
+fairlead-agent install-cni  puts the CNI plugins in place; the running agent writes their configuration
 fairlead-agent cleanup      takes what is Fairlead's off the node; no pod of it may run
 
 `

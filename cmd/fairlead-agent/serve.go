@@ -48,6 +48,11 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	offered, err := watchConf(cfg.CNIConfDir)
+	if err != nil {
+		return err
+	}
+	defer offered.Close()
 	table, err := route.Open()
 	if err != nil {
 		return err
@@ -71,7 +76,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 	agent = node.New(node.Options{
 		Name: cfg.NodeName, APIServer: api.addresses, SyncInterval: cfg.SyncInterval, ResyncInterval: cfg.ResyncInterval,
 		EndOfRIBTimeout: cfg.EndOfRIBTimeout, Logger: log,
-	}, source, bgp, table, addresses, links{pods, sysctlFile(cfg)})
+	}, source, bgp, table, addresses, links{pods, sysctlFile(cfg)}, keeper(cfg, log))
 	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Interval: statusInterval, Logger: log}
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -95,6 +100,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		return wakeOn(ctx, "the kernel's routes", changes, agent.Wake)
 	})
 	g.Go(func() error { return stored.run(ctx, agent.Wake) })
+	g.Go(func() error { return wakeOnConf(ctx, offered, agent.Wake) })
 	servers.serve(ctx, g, agent)
 	return g.Wait()
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	"github.com/fsnotify/fsnotify"
 
+	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/dataplane/host"
 	"fairlead.dev/dataplane/link"
 )
@@ -81,6 +83,39 @@ func (s *storeWatch) run(ctx context.Context, wake func()) error {
 				_ = w.Add(s.dir) // gone again, or for good, it is made by the next sync
 				wake()
 			case filepath.Dir(e.Name) == s.dir && (e.Has(fsnotify.Create) || e.Has(fsnotify.Remove)): // a rename into place, or an end
+				wake()
+			}
+		}
+	}
+}
+
+// watchConf watches the folder of the container runtime's configurations, which
+// it makes if there is none.
+func watchConf(dir string) (*fsnotify.Watcher, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of CNI configurations: %w", err)
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watch CNI configurations: %w", err)
+	}
+	if err := w.Add(dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch CNI configurations: %w", err), w.Close())
+	}
+	return w, nil
+}
+
+// wakeOnConf wakes when our configuration, or one before it, may have changed,
+// until ctx ends.
+func wakeOnConf(ctx context.Context, w *fsnotify.Watcher, wake func()) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Errors: // an overflowed queue: something changed
+			wake()
+		case e := <-w.Events:
+			if e.Op != fsnotify.Chmod && install.Matters(filepath.Base(e.Name)) {
 				wake()
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/cniplugin/store"
 )
 
@@ -124,6 +125,60 @@ func TestStoreWatchSleepsThroughReads(t *testing.T) {
 func TestStoreWatchWithoutAStore(t *testing.T) {
 	if _, err := openWatch(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("no error")
+	}
+}
+
+// What matters is ours, and what comes before it by name; the folder is made.
+func TestConfWatch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "etc", "net.d")
+	w, err := watchConf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	woken := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- wakeOnConf(ctx, w, func() {
+			select {
+			case woken <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	ours, theirs := filepath.Join(dir, install.ConfName), filepath.Join(dir, "05-other.conflist")
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"a new configuration before ours", func() error { return os.WriteFile(theirs, []byte("{}"), 0o600) }},
+		{"its end", func() error { return os.Remove(theirs) }},
+		{"ours", func() error { return os.WriteFile(ours, []byte("{}"), 0o600) }},
+		{"a change of ours", func() error { return os.WriteFile(ours, []byte("{ }"), 0o600) }},
+		{"its end by another name", func() error { return os.Rename(ours, ours+".bak") }},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		awaken(t, woken, step.what)
+		quiet(t, woken)
+	}
+	for _, name := range []string{"99-other.conflist", "readme"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-woken:
+		t.Error("woken by what a runtime does not take instead of ours")
+	case <-time.After(200 * time.Millisecond):
 	}
 }
 

@@ -3,73 +3,66 @@ package install_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
-	"github.com/containernetworking/cni/libcni"
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead.dev/cniplugin"
 	"fairlead.dev/cniplugin/install"
 )
 
-const wantConflist = `{
-  "cniVersion": "1.0.0",
-  "cniVersions": [
-    "0.4.0",
-    "1.0.0",
-    "1.1.0"
-  ],
-  "name": "fairlead",
-  "plugins": [
-    {
-      "type": "fairlead",
-      "runDir": "/run/fairlead"
-    }
-  ]
-}
-`
+// installed are the programs, sorted.
+var installed = []string{"fairlead", "fairlead-bandwidth", "fairlead-ipam", "fairlead-portmap"}
 
-// host is a machine's folders, not made yet, and a program to install.
+// host is a machine's folders, not made yet, and the folder of the programs to install.
 type host struct{ source, binDir, confDir string }
 
 func newHost(t *testing.T) host {
 	t.Helper()
 	dir := t.TempDir()
-	h := host{filepath.Join(dir, "image", "fairlead-cni"), filepath.Join(dir, "opt/cni/bin"), filepath.Join(dir, "etc/cni/net.d")}
-	h.setSource(t, "program 1")
+	h := host{filepath.Join(dir, "image"), filepath.Join(dir, "opt/cni/bin"), filepath.Join(dir, "etc/cni/net.d")}
+	h.build(t, h.source, "1")
 	return h
 }
 
-func (h host) setSource(t *testing.T, content string) {
+// build writes programs of a version.
+func (h host) build(t *testing.T, dir, version string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(h.source), 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(h.source, []byte(content), 0o600); err != nil {
+	for _, name := range []string{"fairlead-cni", "fairlead-portmap", "fairlead-bandwidth"} {
+		write(t, filepath.Join(dir, name), name+" "+version)
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as the folder of a runtime is
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (h host) install(t *testing.T) {
 	t.Helper()
-	if err := install.Install(h.source, h.binDir, h.confDir, install.Conf{RunDir: "/run/fairlead"}); err != nil {
+	if err := install.Programs(h.source, h.binDir); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (h host) binary() string { return filepath.Join(h.binDir, "fairlead") }
-func (h host) conf() string   { return filepath.Join(h.confDir, "10-fairlead.conflist") }
+func (h host) program(name string) string { return filepath.Join(h.binDir, name) }
+func (h host) conf() string               { return filepath.Join(h.confDir, "10-fairlead.conflist") }
 
 func checkFile(t *testing.T, path, content string, mode os.FileMode) {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(content, string(data)); diff != "" {
+	if diff := cmp.Diff(content, read(t, path)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 	info, err := os.Stat(path)
@@ -79,6 +72,15 @@ func checkFile(t *testing.T, path, content string, mode os.FileMode) {
 	if info.Mode() != mode {
 		t.Errorf("%s has mode %v, want %v", path, info.Mode(), mode)
 	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func names(t *testing.T, dir string) []string {
@@ -103,107 +105,126 @@ func inode(t *testing.T, path string) uint64 {
 	return info.Sys().(*syscall.Stat_t).Ino
 }
 
-func TestInstall(t *testing.T) {
+func TestPrograms(t *testing.T) {
 	h := newHost(t)
 	old := syscall.Umask(0o077) // the modes must not depend on it
 	h.install(t)
 	syscall.Umask(old)
-	checkFile(t, h.binary(), "program 1", 0o755)
-	checkFile(t, h.conf(), wantConflist, 0o644)
-	if diff := cmp.Diff([]string{"fairlead"}, names(t, h.binDir)); diff != "" {
-		t.Errorf("left beside the program:\n%s", diff)
+	for name, source := range map[string]string{
+		cniplugin.Type: "fairlead-cni", "fairlead-ipam": "fairlead-cni",
+		"fairlead-portmap": "fairlead-portmap", "fairlead-bandwidth": "fairlead-bandwidth",
+	} {
+		checkFile(t, h.program(name), source+" 1", 0o755)
+	}
+	if diff := cmp.Diff(installed, names(t, h.binDir)); diff != "" {
+		t.Errorf("programs (-want +got):\n%s", diff)
 	}
 }
 
-func TestInstallAgainTouchesNothing(t *testing.T) {
+func TestProgramsAgainTouchNothing(t *testing.T) {
 	h := newHost(t)
 	h.install(t)
-	program, conf := inode(t, h.binary()), inode(t, h.conf())
+	before := map[string]uint64{}
+	for _, name := range installed {
+		before[name] = inode(t, h.program(name))
+	}
 	h.install(t)
-	if inode(t, h.binary()) != program || inode(t, h.conf()) != conf {
-		t.Error("files that were as they must be were written again")
+	for _, name := range installed {
+		if inode(t, h.program(name)) != before[name] {
+			t.Errorf("%s was as it must be, and was written again", name)
+		}
 	}
 }
 
-func TestInstallReplaces(t *testing.T) {
+func TestProgramsAreReplaced(t *testing.T) {
 	h := newHost(t)
 	h.install(t)
-	running, err := os.Open(h.binary())
+	running, err := os.Open(h.program("fairlead"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer running.Close()
-	h.setSource(t, "program 2")
-	if err := os.Chmod(h.conf(), 0o600); err != nil { // unreadable to the runtime
+	h.build(t, h.source, "2")
+	if err := os.Chmod(h.program("fairlead-ipam"), 0o600); err != nil { // not to be executed
 		t.Fatal(err)
 	}
 	h.install(t)
-	checkFile(t, h.binary(), "program 2", 0o755)
-	checkFile(t, h.conf(), wantConflist, 0o644)
-	before := make([]byte, 9)
-	if _, err := running.Read(before); err != nil || string(before) != "program 1" {
+	for _, name := range []string{"fairlead", "fairlead-ipam"} {
+		checkFile(t, h.program(name), "fairlead-cni 2", 0o755)
+	}
+	before := make([]byte, 14)
+	if _, err := running.Read(before); err != nil || string(before) != "fairlead-cni 1" {
 		t.Errorf("the file that was running reads %q, %v", before, err)
 	}
 }
 
-// A reader never sees a part of a file, however many install at once.
-func TestInstallIsAtomic(t *testing.T) {
+// Other packages' plugins are theirs, of whatever version.
+func TestOthersProgramsStay(t *testing.T) {
 	h := newHost(t)
-	long := strings.Repeat("x", 1<<20)
-	h.setSource(t, long)
+	for _, name := range []string{"portmap", "bandwidth"} {
+		write(t, h.program(name), "another package's")
+	}
+	h.install(t)
+	if err := install.Remove(h.binDir, h.confDir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"portmap", "bandwidth"} {
+		checkFile(t, h.program(name), "another package's", 0o600)
+	}
+}
+
+// A reader never sees a part of a file, however many install at once.
+func TestProgramsAreWhole(t *testing.T) {
+	h := newHost(t)
+	sources := make([]string, 4)
+	for i := range sources {
+		sources[i] = filepath.Join(h.source, string(rune('a'+i)))
+		h.build(t, sources[i], "")
+		write(t, filepath.Join(sources[i], "fairlead-cni"), strings.Repeat(string(rune('a'+i)), 1<<20))
+	}
+	h.source = sources[0]
 	h.install(t)
 	var wg sync.WaitGroup
-	for i := range 4 {
+	for _, source := range sources {
 		wg.Go(func() {
-			source := filepath.Join(filepath.Dir(h.source), string(rune('a'+i)))
-			if err := os.WriteFile(source, []byte(strings.Repeat(string(rune('a'+i)), 1<<20)), 0o600); err != nil {
-				t.Error(err)
-			}
 			for range 5 {
-				if err := install.Binary(source, h.binDir); err != nil {
+				if err := install.Programs(source, h.binDir); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	for range 50 {
-		data, err := os.ReadFile(h.binary())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(data) != 1<<20 || strings.Count(string(data), string(data[:1])) != 1<<20 {
+		data := read(t, h.program("fairlead"))
+		if len(data) != 1<<20 || strings.Count(data, data[:1]) != 1<<20 {
 			t.Fatal("saw a file that is not whole")
 		}
 	}
 	wg.Wait()
-	if diff := cmp.Diff([]string{"fairlead"}, names(t, h.binDir)); diff != "" {
-		t.Errorf("left beside the program:\n%s", diff)
+	if diff := cmp.Diff(installed, names(t, h.binDir)); diff != "" {
+		t.Errorf("left beside the programs:\n%s", diff)
 	}
 }
 
-func TestInstallWithoutSourceLeavesTheNodeNotReady(t *testing.T) {
+func TestProgramsWithoutSource(t *testing.T) {
 	h := newHost(t)
-	if err := os.Remove(h.source); err != nil {
+	missing := filepath.Join(h.source, "fairlead-portmap")
+	if err := os.Remove(missing); err != nil {
 		t.Fatal(err)
 	}
-	err := install.Install(h.source, h.binDir, h.confDir, install.Conf{RunDir: "/run/fairlead"})
-	if err == nil || !strings.Contains(err.Error(), h.source) {
+	if err := install.Programs(h.source, h.binDir); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("error does not name the source: %v", err)
-	}
-	if _, err := os.Stat(h.conf()); err == nil {
-		t.Error("there is a configuration that names a program that is not there")
 	}
 }
 
 func TestRemove(t *testing.T) {
 	h := newHost(t)
 	h.install(t)
-	others := []string{filepath.Join(h.binDir, "loopback"), filepath.Join(h.confDir, "99-other.conf")}
-	left := filepath.Join(h.binDir, ".fairlead.new-123") // of an Install that was killed
-	for _, path := range append(others, left) {
-		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	write(t, h.conf(), "{}")
+	write(t, h.program("loopback"), "x")
+	write(t, filepath.Join(h.confDir, "99-other.conf"), "x")
+	for _, left := range []string{h.program(".fairlead.new-123"), filepath.Join(h.confDir, ".10-fairlead.conflist.new-9")} {
+		write(t, left, "of an installation that was killed")
 	}
 	for range 2 { // the second time nothing is there
 		if err := install.Remove(h.binDir, h.confDir); err != nil {
@@ -216,32 +237,20 @@ func TestRemove(t *testing.T) {
 	if diff := cmp.Diff([]string{"99-other.conf"}, names(t, h.confDir)); diff != "" {
 		t.Errorf("configurations (-want +got):\n%s", diff)
 	}
-	if err := install.Remove(filepath.Join(h.binDir, "none"), filepath.Join(h.confDir, "none")); err != nil {
+	if err := install.Remove(h.program("none"), filepath.Join(h.confDir, "none")); err != nil {
 		t.Errorf("folders that are not there: %v", err)
 	}
 }
 
-// libcni finds our configuration in the folder, and all of it is understood.
-func TestConflistIsReadByLibcni(t *testing.T) {
+// A configuration that is still there must not name programs that are gone.
+func TestRemoveKeepsProgramsThatAreNamed(t *testing.T) {
 	h := newHost(t)
-	if err := install.Configuration(h.confDir, install.Conf{RunDir: "/run/other", MTU: 9000}); err != nil {
-		t.Fatal(err)
+	h.install(t)
+	write(t, filepath.Join(h.conf(), "busy"), "a folder that is not empty cannot be removed")
+	if err := install.Remove(h.binDir, h.confDir); err == nil || !strings.Contains(err.Error(), h.conf()) {
+		t.Errorf("error does not name the configuration: %v", err)
 	}
-	files, err := libcni.ConfFiles(h.confDir, []string{".conf", ".conflist", ".json"})
-	if err != nil || len(files) != 1 {
-		t.Fatalf("configurations found: %v, %v", files, err)
-	}
-	list, err := libcni.NetworkConfFromFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if list.Name != "fairlead" || list.CNIVersion != "1.1.0" || len(list.Plugins) != 1 {
-		t.Errorf("libcni read %+v", list)
-	}
-	if got := list.Plugins[0].Network.Type; got != cniplugin.Type {
-		t.Errorf("type is %q, the plugin is %q", got, cniplugin.Type)
-	}
-	if got := string(list.Plugins[0].Bytes); !strings.Contains(got, `"runDir":"/run/other"`) || !strings.Contains(got, `"mtu":9000`) {
-		t.Errorf("plugin's part is %s", got)
+	if got := names(t, h.binDir); !slices.Equal(got, installed) {
+		t.Errorf("programs left: %v", got)
 	}
 }

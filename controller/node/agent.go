@@ -42,6 +42,7 @@ type Agent struct {
 	routes  RouteTable
 	store   AddressStore
 	links   Links
+	runtime Runtime
 
 	wake chan struct{}
 	view atomic.Pointer[view.Node]
@@ -61,9 +62,9 @@ type Agent struct {
 }
 
 // New returns an Agent over its ports.
-func New(opts Options, intents IntentSource, speaker Speaker, routes RouteTable, store AddressStore, links Links) *Agent {
+func New(opts Options, intents IntentSource, speaker Speaker, routes RouteTable, store AddressStore, links Links, runtime Runtime) *Agent {
 	return &Agent{
-		opts: opts, intents: intents, speaker: speaker, routes: routes, store: store, links: links,
+		opts: opts, intents: intents, speaker: speaker, routes: routes, store: store, links: links, runtime: runtime,
 		wake:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		resync:  true,
@@ -178,8 +179,10 @@ func (a *Agent) sync(ctx context.Context) error {
 	prepareErr := a.prepare()
 	in, source, ok := a.intents.Current(ctx)
 	if !ok {
-		a.publish(waiting(a.opts.Name))
-		return prepareErr
+		v := waiting(a.opts.Name)
+		offerErr := a.offer(&v)
+		a.publish(v)
+		return errors.Join(prepareErr, offerErr)
 	}
 	// Sessions before routes: who has sent End-of-RIB by now has all its routes
 	// in the RIB that is read after it.
@@ -201,8 +204,10 @@ func (a *Agent) sync(ctx context.Context) error {
 	}
 	done := a.apply(ctx, p, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
 	done.err = errors.Join(prepareErr, ribErr, done.err)
-	a.publish(report(a.opts.Name, source, snapshot, p, problems, done, a.speaker.Sessions()))
-	return errors.Join(done.err, done.peerErr)
+	v := report(a.opts.Name, source, snapshot, p, problems, done, a.speaker.Sessions())
+	offerErr := a.offer(&v)
+	a.publish(v)
+	return errors.Join(done.err, done.peerErr, offerErr)
 }
 
 // prepare sees at a resync to what the kernel does not tell the changes of.

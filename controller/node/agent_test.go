@@ -17,6 +17,7 @@ import (
 
 	"fairlead.dev/api/v1alpha1"
 	bgpfake "fairlead.dev/bgp/fake"
+	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/node"
 	"fairlead.dev/controller/plan"
@@ -42,6 +43,25 @@ type rig struct {
 	dir     string // the store's
 	intents *intents
 	links   *links
+	runtime *criRuntime
+}
+
+// criRuntime is told that the node is ready.
+type criRuntime struct {
+	sync.Mutex
+	ready   []bool // as it was told, without repetitions
+	found   install.Found
+	failure error
+}
+
+func (r *criRuntime) Keep(ready bool) (install.Found, error) {
+	r.Lock()
+	defer r.Unlock()
+	if n := len(r.ready); n == 0 || r.ready[n-1] != ready {
+		r.ready = append(r.ready, ready)
+	}
+	r.found.Installed = r.found.Installed || ready
+	return r.found, r.failure
 }
 
 // kernel is the fake table, and notes what was announced when a route went.
@@ -122,7 +142,7 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{speaker: bgpfake.New(), store: s, dir: dir, links: &links{}, intents: &intents{known: true, in: plan.Intent{
+	r := &rig{speaker: bgpfake.New(), store: s, dir: dir, links: &links{}, runtime: &criRuntime{}, intents: &intents{known: true, in: plan.Intent{
 		Node: v1alpha1.BGPNode{
 			ObjectMeta: metav1.ObjectMeta{Name: "n1"},
 			Spec:       v1alpha1.BGPNodeSpec{NodeUID: "u", ASNumber: 65101, RouterID: "10.1.0.11", ListenPort: 179, GracefulRestartSeconds: 120},
@@ -141,7 +161,7 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 	r.Agent = node.New(node.Options{
 		Name: "n1", SyncInterval: 100 * time.Millisecond, ResyncInterval: time.Minute, EndOfRIBTimeout: 2 * time.Minute,
 		Logger: slog.New(slog.DiscardHandler),
-	}, r.intents, r.speaker, r.kernel, r.store, r.links)
+	}, r.intents, r.speaker, r.kernel, r.store, r.links, r.runtime)
 	return r
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 
 	"fairlead.dev/bgp"
+	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/plan"
 	"fairlead.dev/dataplane"
@@ -47,6 +48,13 @@ type Links interface {
 	Pods() ([]string, error)
 	// Prepare sets what forwarding needs, also on links that came later.
 	Prepare() error
+}
+
+// Runtime is the node's container runtime, as far as it must be told of us.
+type Runtime interface {
+	// Keep keeps the configuration that names our plugin where the runtime looks
+	// for it, from the first time that ready is true.
+	Keep(ready bool) (install.Found, error)
 }
 
 // IntentSource gives what the API wants of this node.

@@ -12,9 +12,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fairlead.dev/config"
@@ -109,15 +111,67 @@ func TestSettingsLoad(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings of the chart (-want +got):\n%s", diff)
 	}
+	if agent.CNIHostPorts != config.HostPortsNone || agent.CNIBandwidth {
+		t.Errorf("host ports %s, bandwidth %v, want neither", agent.CNIHostPorts, agent.CNIBandwidth)
+	}
 	if controller.Namespace != namespace || agent.Namespace != namespace {
 		t.Errorf("namespaces %s and %s, want the release's", controller.Namespace, agent.Namespace)
+	}
+}
+
+// TestMounts: who writes what on the node. The plugins' folder is the init
+// container's, so that a running agent cannot change what runtimes execute; the
+// configuration is the agent's.
+func TestMounts(t *testing.T) {
+	for values, want := range map[string]map[string][]string{
+		"testdata/empty.yaml": {
+			"install-cni": {"settings /etc/fairlead ro", "cni-bin /opt/cni/bin"},
+			"agent": {
+				"settings /etc/fairlead ro", "machine-id /etc/machine-id ro", "run /run/fairlead", "state /var/lib/fairlead",
+				"cni-conf /etc/cni/net.d", "netns /run/netns ro HostToContainer",
+			},
+		},
+		"testdata/values.yaml": {
+			"install-cni": {"settings /etc/fairlead ro", "cni-bin /srv/cni/bin"},
+			"agent": {
+				"settings /etc/fairlead ro", "machine-id /etc/machine-id ro", "run /run/other", "state /srv/fairlead",
+				"cni-conf /srv/cni/conf", "netns /run/netns ro HostToContainer",
+			},
+		},
+	} {
+		got := map[string][]string{}
+		for _, o := range render(t, "-f", values) {
+			if o.GetKind() != "DaemonSet" {
+				continue
+			}
+			var ds appsv1.DaemonSet
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &ds); err != nil {
+				t.Fatal(err)
+			}
+			spec := ds.Spec.Template.Spec
+			for _, c := range append(spec.InitContainers, spec.Containers...) {
+				for _, m := range c.VolumeMounts {
+					line := m.Name + " " + m.MountPath
+					if m.ReadOnly {
+						line += " ro"
+					}
+					if m.MountPropagation != nil {
+						line += " " + string(*m.MountPropagation)
+					}
+					got[c.Name] = append(got[c.Name], line)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("mounts with %s (-want +got):\n%s", values, diff)
+		}
 	}
 }
 
 func TestSchemaRefuses(t *testing.T) {
 	for _, set := range []string{
 		"agent.settings.nodeName=n1", "agent.settings.resyncIntervall=1s", "controller.settings.leaderElection=maybe",
-		"image.digest=latest", "apiServer.port=0", "agents.tolerations=null",
+		"image.digest=latest", "apiServer.port=0", "agents.tolerations=null", "agent.settings.cniHostPorts=nft",
 	} {
 		if out, err := helm(t, "template", "fairlead", dir, "--kube-version=1.32.0", "--set", set); err == nil {
 			t.Errorf("--set %s was accepted:\n%.500s", set, out)

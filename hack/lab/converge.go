@@ -87,8 +87,8 @@ func (r *Router) hasRacks(ctx context.Context, topo topology.Topology) error {
 }
 
 // WaitConverged waits until each ToR has an established session of each family
-// with each node of its rack and every router holds every leased block. With
-// NetworkOnly that is the fabric alone.
+// with each node of its rack, every router holds every leased block, and every
+// node has a CNI configuration. With NetworkOnly that is the fabric alone.
 func (l *Lab) WaitConverged(ctx context.Context) error {
 	if l.cluster == nil {
 		return l.WaitFabric(ctx)
@@ -100,7 +100,15 @@ func (l *Lab) WaitConverged(ctx context.Context) error {
 		if err := l.checkNodeSessions(ctx); err != nil {
 			return err
 		}
-		return l.checkBlocks(ctx)
+		if err := l.checkBlocks(ctx); err != nil {
+			return err
+		}
+		for _, n := range l.Nodes() {
+			if err := n.hasNetwork(); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -62,7 +62,8 @@ func (n *Node) CNIConfDir() string { return n.path("cni", "net.d") }
 // CNIBinDir is where the container runtime looks for CNI plugins.
 func (n *Node) CNIBinDir() string { return n.path("cni", "bin") }
 
-// InstallCNI puts the plugin and its configuration in place, as an init container would.
+// InstallCNI puts the plugins in place, as the init container does. Their
+// configuration is the agent's to write.
 func (n *Node) InstallCNI(ctx context.Context) error {
 	_, err := n.Exec(ctx, append([]string{n.lab.program(programAgent), "install-cni"}, n.settings()...)...)
 	return err

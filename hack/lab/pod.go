@@ -47,9 +47,10 @@ func (p Pod) Role() string { return podRole(p.Name) }
 
 func podRole(name string) string { return "pod-" + name }
 
-// AddPod makes a pod's namespace and has the node's CNI plugin wire it. Like a
-// kubelet it tries again while the plugin says "try again later" (code 11), for
-// at most 30 s. On error nothing of the pod is left.
+// AddPod makes a pod's namespace and has the node's CNI plugins wire it. Like a
+// kubelet it tries again while the node has no CNI configuration, or the plugin
+// says "try again later" (code 11), for at most 30 s. On error nothing of the pod
+// is left.
 func (l *Lab) AddPod(ctx context.Context, node, name string) (Pod, error) {
 	return l.AddPodWanting(ctx, node, name, Wants{})
 }
@@ -61,7 +62,7 @@ func (l *Lab) AddPodWanting(ctx context.Context, node, name string, wants Wants)
 	err := poll(ctx, podBound, pollInterval, "pod "+name, func(ctx context.Context) error {
 		var err error
 		pod, err = l.addPodOnce(ctx, node, name, wants)
-		if err != nil && !isTryAgain(err) {
+		if err != nil && !isTryAgain(err) && !errors.Is(err, errNoNetwork) {
 			return permanent{err}
 		}
 		return err

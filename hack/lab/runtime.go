@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/invoke"
@@ -46,20 +48,42 @@ func (e *nodeExec) ExecPlugin(ctx context.Context, path string, stdin []byte, en
 	return out.Bytes(), nil
 }
 
-// runtime is the node's container runtime, as far as CNI goes. It reads the
-// configuration anew for each call, as runtimes do after a change.
+// errNoNetwork is a node without CNI configuration, which a kubelet reports as
+// NotReady: no pod is sent there until one appears.
+var errNoNetwork = errors.New("no CNI configuration")
+
+// runtime is the node's container runtime, as far as CNI goes. It reads the first
+// configuration, anew for each call, as runtimes do after a change.
 func (n *Node) runtime() (*libcni.CNIConfig, *libcni.NetworkConfigList, error) {
-	files, err := libcni.ConfFiles(n.CNIConfDir(), []string{".conflist"})
+	files, err := libcni.ConfFiles(n.CNIConfDir(), []string{".conf", ".conflist", ".json"})
 	if err != nil {
 		return nil, nil, fmt.Errorf("CNI configuration of %s: %w", n.Name, err)
 	}
 	if len(files) == 0 {
-		return nil, nil, fmt.Errorf("CNI configuration of %s: none in %s", n.Name, n.CNIConfDir())
+		return nil, nil, fmt.Errorf("node %s: %w in %s", n.Name, errNoNetwork, n.CNIConfDir())
 	}
-	list, err := libcni.ConfListFromFile(files[0])
+	list, err := readNetwork(files[0])
 	if err != nil {
 		return nil, nil, fmt.Errorf("CNI configuration of %s: %w", n.Name, err)
 	}
 	return libcni.NewCNIConfigWithCacheDir([]string{n.CNIBinDir()}, n.path("cni", "cache"),
 		&nodeExec{ns: n.lab.NSName(n.Name)}), list, nil
+}
+
+// readNetwork reads a list, or the older kind of file, which holds one plugin.
+func readNetwork(file string) (*libcni.NetworkConfigList, error) {
+	if filepath.Ext(file) == ".conflist" {
+		return libcni.NetworkConfFromFile(file)
+	}
+	conf, err := libcni.ConfFromFile(file) //nolint:staticcheck // runtimes read such files still
+	if err != nil {
+		return nil, err
+	}
+	return libcni.ConfListFromConf(conf) //nolint:staticcheck // as above
+}
+
+// hasNetwork says whether a kubelet could report the node as Ready.
+func (n *Node) hasNetwork() error {
+	_, _, err := n.runtime()
+	return err
 }

@@ -73,6 +73,7 @@ func (s *scene) nodeAgrees(ctx context.Context, n topology.Node, st v1alpha1.Nod
 	for kind, reason := range map[string]string{
 		v1alpha1.ConditionReady: "Synced", v1alpha1.ConditionRoutesInSync: "InSync", v1alpha1.ConditionSessionsEstablished: "AllEstablished",
 		v1alpha1.ConditionAddressesAvailable: "Available", v1alpha1.ConditionConfigAccepted: "Accepted",
+		v1alpha1.ConditionCNIConfigured: "Configured",
 	} {
 		if c := meta.FindStatusCondition(st.Conditions, kind); c == nil || c.Status != "True" || c.Reason != reason || c.LastTransitionTime.IsZero() {
 			return fmt.Errorf("condition %s: %+v, want True with %s", kind, c, reason)

@@ -1,0 +1,53 @@
+package node
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/controller/view"
+)
+
+// offer sees to the configuration by which the container runtime gives pods to
+// us, and puts into the view how it stands. The runtime is told of us once the
+// node is Ready, which is when pods can be served: blocks are in the store, their
+// routes in the kernel. Sessions are no part of that: a router that is down would
+// keep a node from ever starting a pod.
+func (a *Agent) offer(v *view.Node) error {
+	ready := meta.IsStatusConditionTrue(v.State.Conditions, v1alpha1.ConditionReady)
+	found, err := a.runtime.Keep(ready)
+	if err != nil {
+		// No pod is served without it, whatever else is well.
+		meta.SetStatusCondition(&v.State.Conditions, condition(v1alpha1.ConditionReady, false, "SyncFailed", err.Error()))
+		return err
+	}
+	if c := configured(found); c != nil {
+		v.State.Conditions = append(v.State.Conditions, *c)
+	}
+	return nil
+}
+
+// configured is nil while there is nothing to tell: Ready says why the
+// configuration is not there yet.
+func configured(f install.Found) *metav1.Condition {
+	const kind = v1alpha1.ConditionCNIConfigured
+	c := condition(kind, true, "Configured", install.ConfName+" is the first by name")
+	switch {
+	case len(f.Rivals) > 0 && f.Rivals[0].Broken != nil:
+		c = condition(kind, false, "BrokenFileFirst", fmt.Sprintf(
+			"%s comes before %s by name and cannot be read (%v): the container runtime may start no pod; mend it, or move it out of the folder",
+			f.Rivals[0].Name, install.ConfName, f.Rivals[0].Broken))
+	case len(f.Rivals) > 0:
+		c = condition(kind, false, "OtherFirst", fmt.Sprintf(
+			"%s comes before %s by name, so new pods of this node are that network's; if they are to be Fairlead's, move it out of the folder",
+			f.Rivals[0].Name, install.ConfName))
+	case !f.Installed:
+		return nil
+	case f.Changed:
+		c = condition(kind, true, "ChangedByHand", install.ConfName+" is not as Fairlead wrote it; it stays so until the agent starts next")
+	}
+	return &c
+}
