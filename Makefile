@@ -18,7 +18,7 @@ LAB := ^fairlead.dev/hack/lab(/|$$)
 # More arguments of go test, such as TESTARGS='-run TestRestart -v'.
 TESTARGS ?=
 
-.PHONY: help demo test test-units test-lab setup lint generate check-generated bench image chart build clean
+.PHONY: help demo test test-units test-lab soak setup lint generate check-generated bench image chart build clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ test-units: ## Layers L0 to L3
 
 test-lab: build ## Layer L4: real agents, real routers, real packets (root)
 	go test -race -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
+
+soak: ## 5,000 pods come and go on one node, and nothing is left of them (root)
+	go test -timeout 30m $(TESTARGS) ./hack/fault -run "^TestCycles$$$$" -v -cycles 5000
 
 setup: # Packages, and the Kubernetes control plane that tests and demo run
 	hack/setup.sh >/dev/null
