@@ -38,7 +38,7 @@ test-lab: build ## Layer L4: real agents, real routers, real packets (root)
 	go test -race -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
 
 soak: ## 5,000 pods come and go on one node, and nothing is left of them (root)
-	go test -timeout 30m $(TESTARGS) ./hack/fault -run "^TestCycles$$$$" -v -cycles 5000
+	go test -timeout 30m $(TESTARGS) ./hack/fault -run '^TestCycles$$' -v -cycles 5000
 
 setup: # Packages, and the Kubernetes control plane that tests and demo run
 	hack/setup.sh >/dev/null
