@@ -23,23 +23,20 @@ const (
 	block6 = "fd99::/116"
 )
 
-// node is a machine with one network plugin.
+// node is a machine with one network.
 type node struct {
 	ns      nstest.NS
 	release func()
-	// program is the plugin; path is CNI_PATH, where it finds others.
-	program, path string
-	// conf is the plugin's configuration as a runtime passes it, without prevResult.
-	conf map[string]any
+	network network
 }
 
 // newNode makes a node with an uplink that its default routes lead to.
-func newNode(ctx context.Context, role string) (*node, error) {
-	ns, release, err := rig.Namespace(ctx, role)
+func newNode(ctx context.Context, network network) (*node, error) {
+	ns, release, err := rig.Namespace(ctx, "node")
 	if err != nil {
 		return nil, err
 	}
-	n := &node{ns: ns, release: release}
+	n := &node{ns, release, network}
 	for _, argv := range [][]string{
 		{"ip", "link", "add", "uplink", "type", "veth", "peer", "name", "tor"},
 		{"ip", "address", "add", "192.0.2.1/24", "dev", "uplink"},
@@ -57,10 +54,11 @@ func newNode(ctx context.Context, role string) (*node, error) {
 	return n, nil
 }
 
-// useFairlead gives the node our plugin and the store that an agent would make.
-func (n *node) useFairlead(program, runDir string, dual bool) error {
+// fairlead is our plugin of the folder bin over a store as an agent would make
+// it, alone or with the chain that the agent configures.
+func fairlead(bin, runDir string, k kind) (network, error) {
 	blocks := []string{block4}
-	if dual {
+	if k.dual {
 		blocks = append(blocks, block6)
 	}
 	var leases []store.Lease
@@ -69,60 +67,67 @@ func (n *node) useFairlead(program, runDir string, dual bool) error {
 	}
 	now, err := store.Now()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s, _, err := store.Create(filepath.Join(runDir, store.Name), nil, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.Update(func(state *store.State) error { state.SetLeases(leases); return nil }); err != nil {
-		return err
+		return nil, err
 	}
-	conflist, err := install.Conf{RunDir: runDir}.Conflist()
+	conf := install.Conf{RunDir: runDir}
+	if k.chained {
+		conf.HostPorts, conf.Bandwidth = install.NFTables, true
+	}
+	conflist, err := conf.Conflist()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n.program, n.path = program, filepath.Dir(program)
-	return n.configure(conflist)
+	return newChain(conflist, bin, func(kind string) string {
+		if kind == install.BinaryName {
+			kind = ourProgram
+		}
+		return filepath.Join(bin, kind)
+	})
 }
 
-// useReference gives the node ptp and host-local, its addresses on tmpfs as ours.
-func (n *node) useReference(dataDir string, dual bool) error {
+// reference is ptp with host-local, its addresses on tmpfs as ours, alone or with
+// the same chain as ours.
+func reference(bin, dataDir string, k kind) (network, error) {
 	ranges := []any{[]any{map[string]any{"subnet": block4}}}
 	routes := []any{map[string]any{"dst": "0.0.0.0/0"}}
-	if dual {
+	if k.dual {
 		ranges = append(ranges, []any{map[string]any{"subnet": block6}})
 		routes = append(routes, map[string]any{"dst": "::/0"})
 	}
-	conflist, err := json.Marshal(map[string]any{
-		"cniVersion": "1.0.0", "name": "reference",
-		"plugins": []any{map[string]any{
-			"type": "ptp",
-			"ipam": map[string]any{"type": "host-local", "dataDir": dataDir, "ranges": ranges, "routes": routes},
-		}},
-	})
+	plugins := []any{map[string]any{
+		"type": "ptp",
+		"ipam": map[string]any{"type": "host-local", "dataDir": dataDir, "ranges": ranges, "routes": routes},
+	}}
+	if k.chained {
+		plugins = append(
+			plugins,
+			map[string]any{
+				"type": install.PortmapName, "capabilities": map[string]any{"portMappings": true},
+				"backend": install.NFTables, "snat": true,
+			},
+			map[string]any{"type": install.BandwidthName, "capabilities": map[string]any{"bandwidth": true}},
+		)
+	}
+	conflist, err := json.Marshal(map[string]any{"cniVersion": "1.0.0", "name": "reference", "plugins": plugins})
 	if err != nil {
-		return fmt.Errorf("configure ptp: %w", err)
+		return nil, fmt.Errorf("configure ptp: %w", err)
 	}
-	n.program, n.path = filepath.Join(referenceDir, "ptp"), referenceDir
-	if _, err := os.Stat(n.program); err != nil {
-		return fmt.Errorf("reference plugins (Debian: containernetworking-plugins): %w", err)
+	for _, program := range []string{"ptp", "host-local"} {
+		if _, err := os.Stat(filepath.Join(referenceDir, program)); err != nil {
+			return nil, fmt.Errorf("reference plugins (Debian: containernetworking-plugins): %w", err)
+		}
 	}
-	return n.configure(conflist)
-}
-
-// configure takes the first plugin of a configuration list, with the name and
-// version of the list, as a runtime does.
-func (n *node) configure(conflist []byte) error {
-	var list struct {
-		CNIVersion string           `json:"cniVersion"`
-		Name       string           `json:"name"`
-		Plugins    []map[string]any `json:"plugins"`
-	}
-	if err := json.Unmarshal(conflist, &list); err != nil {
-		return fmt.Errorf("read configuration list: %w", err)
-	}
-	n.conf = list.Plugins[0]
-	n.conf["cniVersion"], n.conf["name"] = list.CNIVersion, list.Name
-	return nil
+	return newChain(conflist, referenceDir, func(kind string) string {
+		if kind == install.PortmapName || kind == install.BandwidthName {
+			return filepath.Join(bin, kind) // those that the other side has
+		}
+		return filepath.Join(referenceDir, kind)
+	})
 }

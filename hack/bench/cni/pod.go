@@ -1,14 +1,11 @@
 package cni
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"os/exec"
-	"strings"
+	"net/netip"
 	"time"
 
 	"fairlead.dev/dataplane/nstest"
@@ -23,6 +20,9 @@ type pod struct {
 	ns      nstest.NS
 	release func()
 	id      string
+	// host and address are for networks that cannot choose them.
+	host    string
+	address netip.Addr
 	result  json.RawMessage
 }
 
@@ -51,49 +51,16 @@ func (n *node) newPods(ctx context.Context, count int) (pods []*pod, release fun
 			return nil
 		})
 	}
+	address := netip.MustParsePrefix(block4).Addr()
 	for i := range count {
 		ns, free, err := nstest.Make("bench-pod")
 		if err != nil {
 			return nil, nil, errors.Join(err, release())
 		}
-		pods = append(pods, &pod{ns: ns, release: free, id: fmt.Sprintf("bench%08d%s", i, ns.Name)})
+		address = address.Next()
+		pods = append(pods, &pod{
+			ns: ns, release: free, id: fmt.Sprintf("bench%08d%s", i, ns.Name), host: fmt.Sprintf("bench%08d", i), address: address,
+		})
 	}
 	return pods, release, nil
-}
-
-// add executes ADD and returns how long it took. The calling thread is inside
-// the node's namespace, as a container runtime is.
-func (n *node) add(ctx context.Context, p *pod) (time.Duration, error) {
-	out, took, err := n.call(ctx, "ADD", p, n.conf)
-	p.result = out
-	return took, err
-}
-
-// del executes DEL with the result of ADD, which runtimes keep for it.
-func (n *node) del(ctx context.Context, p *pod) (time.Duration, error) {
-	conf := maps.Clone(n.conf)
-	conf["prevResult"] = p.result
-	_, took, err := n.call(ctx, "DEL", p, conf)
-	return took, err
-}
-
-func (n *node) call(ctx context.Context, verb string, p *pod, conf map[string]any) ([]byte, time.Duration, error) {
-	stdin, err := json.Marshal(conf)
-	if err != nil {
-		return nil, 0, fmt.Errorf("configure %s: %w", verb, err)
-	}
-	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, n.program)
-	cmd.Env = []string{
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.id, "CNI_NETNS=" + p.ns.Path(),
-		"CNI_IFNAME=eth0", "CNI_PATH=" + n.path, "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.id,
-	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &said
-	start := time.Now()
-	err = cmd.Run()
-	took := time.Since(start)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%s by %s: %w: %s", verb, n.program, err, strings.TrimSpace(said.String()+out.String()))
-	}
-	return out.Bytes(), took, nil
 }

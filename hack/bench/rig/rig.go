@@ -124,14 +124,35 @@ func (r *Rig) Bin(ctx context.Context) (string, error) {
 	return r.bin, nil
 }
 
-// BuildInto builds Fairlead's programs into a folder as make build does, again if
-// need be, with more environment.
+// BuildInto builds Fairlead's programs, and those that are installed beside them,
+// into a folder as make build does, again if need be, with more environment.
 func BuildInto(ctx context.Context, dir string, env ...string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir+"/",
+	err := build(ctx, env, dir+"/",
 		"fairlead.dev/cmd/fairlead", "fairlead.dev/cmd/fairlead-agent", "fairlead.dev/cmd/fairlead-cni", "fairlead.dev/cmd/fairlead-controller")
+	if err != nil {
+		return err
+	}
+	tree, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return fmt.Errorf("find Fairlead's tree: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(strings.TrimSpace(string(tree)), "hack", "plugins", "build.sh"), dir)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the chained plugins: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Build builds one program as Fairlead's are built.
+func Build(ctx context.Context, file, program string) error { return build(ctx, nil, file, program) }
+
+func build(ctx context.Context, env []string, out string, programs ...string) error {
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out}
+	cmd := exec.CommandContext(ctx, "go", append(args, programs...)...)
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build Fairlead's programs: %w\n%s", err, out)
+		return fmt.Errorf("build %s: %w\n%s", strings.Join(programs, ", "), err, out)
 	}
 	return nil
 }
