@@ -21,6 +21,8 @@ const restoreInterval = 10 * time.Second
 type Found struct {
 	// Installed says that our configuration is there, and can be read.
 	Installed bool
+	// Removed says that it was written again a moment ago, and is gone again.
+	Removed bool
 	// Changed says that it is not as we wrote it. What others appended is no change.
 	Changed bool
 	// Rivals come before ours, by name.
@@ -73,6 +75,7 @@ func (k *Keeper) Keep(ready bool) (Found, error) {
 		}
 		found = Found{Installed: true}
 	}
+	found.Removed = k.begun && !found.Installed
 	k.begun = k.begun || ready
 	if found.Rivals, err = rivals(k.dir); err != nil {
 		return Found{}, err

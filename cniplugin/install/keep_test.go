@@ -172,13 +172,13 @@ func TestConflistIsWrittenAgain(t *testing.T) {
 				// Whoever takes it away each time is not fought.
 				for range 3 {
 					spoil(h, t)
-					if found := a.keep(t, true); found.Installed {
-						t.Error("written again at once")
+					if found := a.keep(t, true); found.Installed || !found.Removed {
+						t.Errorf("written again at once: %+v", found)
 					}
 				}
 				time.Sleep(time.Minute)
-				if found := a.keep(t, true); !found.Installed {
-					t.Error("not written again a minute later")
+				if found := a.keep(t, true); !found.Installed || found.Removed {
+					t.Errorf("not written again a minute later: %+v", found)
 				}
 			})
 		})

@@ -51,6 +51,7 @@ type criRuntime struct {
 	sync.Mutex
 	ready   []bool // as it was told, without repetitions
 	found   install.Found
+	removed bool // by somebody, each time
 	failure error
 }
 
@@ -60,7 +61,7 @@ func (r *criRuntime) Keep(ready bool) (install.Found, error) {
 	if n := len(r.ready); n == 0 || r.ready[n-1] != ready {
 		r.ready = append(r.ready, ready)
 	}
-	r.found.Installed = r.found.Installed || ready
+	r.found.Installed = (r.found.Installed || ready) && !r.removed
 	return r.found, r.failure
 }
 

@@ -30,8 +30,7 @@ func (a *Agent) offer(v *view.Node) error {
 	return nil
 }
 
-// configured is nil while there is nothing to tell: Ready says why the
-// configuration is not there yet.
+// configured is nil while nothing was written yet: Ready says why.
 func configured(f install.Found) *metav1.Condition {
 	const kind = v1alpha1.ConditionCNIConfigured
 	c := condition(kind, true, "Configured", install.ConfName+" is the first by name")
@@ -44,6 +43,9 @@ func configured(f install.Found) *metav1.Condition {
 		c = condition(kind, false, "OtherFirst", fmt.Sprintf(
 			"%s comes before %s by name, so new pods of this node are that network's; if they are to be Fairlead's, move it out of the folder",
 			f.Rivals[0].Name, install.ConfName))
+	case f.Removed:
+		c = condition(kind, false, "Removed", install.ConfName+
+			" was written again and taken away again: another network provider on this node may tolerate no other; end it")
 	case !f.Installed:
 		return nil
 	case f.Changed:

@@ -92,12 +92,13 @@ func TestRivalsAreReported(t *testing.T) {
 			install.Found{Installed: true, Changed: true, Rivals: []install.Rival{{Name: "00-a.conf", Broken: errors.New("missing 'type'")}}},
 			"BrokenFileFirst", "00-a.conf comes before 10-fairlead.conflist by name and cannot be read (missing 'type')",
 		},
+		"taken away each time":    {install.Found{Removed: true}, "Removed", "end it"},
 		"ours, by another's hand": {install.Found{Installed: true, Changed: true}, "ChangedByHand", "starts next"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				r.runtime.found = tt.found
+				r.runtime.found, r.runtime.removed = tt.found, tt.found.Removed
 				r.start(t)
 				c := meta.FindStatusCondition(r.View().State.Conditions, v1alpha1.ConditionCNIConfigured)
 				if c == nil || c.Reason != tt.reason || !strings.Contains(c.Message, tt.says) {
