@@ -60,7 +60,7 @@ func askAgent(ctx context.Context, socket string) (view.Node, error) {
 func fromAgent(v view.Node) facts {
 	f := facts{
 		at:     v.At,
-		nodes:  []node{{name: v.Name, report: &v.State, asn: v.State.ASNumber, routerID: v.State.RouterID}},
+		nodes:  []node{{name: v.Name, report: &v.State, asn: v.State.ASNumber, routerID: v.State.RouterID, asked: v.BlocksAsked}},
 		routes: append([]view.Route{}, v.Routes...),
 	}
 	object := "Node/" + v.Name

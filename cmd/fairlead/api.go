@@ -109,6 +109,10 @@ func fromAPI(o objects, now time.Time) facts {
 		n.gone = false
 		f.problems = append(f.problems, n.judge(k)...)
 	}
+	f.wants = wants(f.blocks, o.states.Items)
+	for _, w := range f.wants {
+		at(w.node).asked += max(0, w.needs-w.has)
+	}
 	for _, n := range byName {
 		if n.gone {
 			n.note = "the Node is gone: last known"

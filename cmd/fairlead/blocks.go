@@ -22,6 +22,10 @@ type blockRow struct {
 	Capacity   *int64 `json:"capacity,omitempty"`
 	Programmed *bool  `json:"programmed,omitempty"`
 	Advertised *bool  `json:"advertised,omitempty"`
+	// IPAMOnly blocks are for fairlead-ipam: neither routed nor announced.
+	IPAMOnly bool `json:"ipamOnly,omitempty"`
+	// Closed blocks give out no address.
+	Closed bool `json:"closed,omitempty"`
 	// Note says why this is not the present state, "" if it is.
 	Note string `json:"note,omitempty"`
 }
@@ -29,7 +33,7 @@ type blockRow struct {
 func newBlocks(o *options) *cobra.Command {
 	return addNodeFlag(&cobra.Command{
 		Use:   "blocks",
-		Short: "Show the blocks leased to every node and their use",
+		Short: "Show the blocks leased to every node, their use, and who asks for more",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := o.load(cmd.Context())
@@ -37,7 +41,7 @@ func newBlocks(o *options) *cobra.Command {
 				return err
 			}
 			rows := only(blockRows(f), o.node, func(r blockRow) string { return r.Node })
-			return o.print(cmd.OutOrStdout(), rows, func() []table { return []table{blockTable(rows)} })
+			return o.print(cmd.OutOrStdout(), rows, func() []table { return append([]table{blockTable(rows)}, askedTable(f, o.node)...) })
 		},
 	}, o)
 }
@@ -60,7 +64,7 @@ func blockRows(f facts) []blockRow {
 	for _, l := range f.blocks {
 		r := blockRow{
 			CIDR: l.Spec.CIDR, Node: l.Spec.NodeName, Pool: l.Spec.PoolName,
-			State: string(l.Spec.State), Note: notes[l.Spec.NodeName],
+			State: string(l.Spec.State), IPAMOnly: l.Spec.IPAMOnly, Note: notes[l.Spec.NodeName],
 		}
 		k := key{l.Spec.NodeName, string(l.UID)}
 		if b, ok := reported[k]; ok {
@@ -84,6 +88,7 @@ func blockRows(f facts) []blockRow {
 func (r *blockRow) report(b v1alpha1.BlockStatus) {
 	r.Used, r.Capacity = &b.Used, &b.Capacity
 	r.Programmed, r.Advertised = &b.Programmed, &b.Advertised
+	r.IPAMOnly, r.Closed = r.IPAMOnly || b.IPAMOnly, b.Closed
 }
 
 func compareBlocks(a, b blockRow) int {
@@ -111,7 +116,14 @@ func blockTable(rows []blockRow) table {
 			used = ratio(*r.Used, *r.Capacity)
 			programmed, advertised = yesNo(*r.Programmed), yesNo(*r.Advertised)
 		}
-		t.rows = append(t.rows, []string{r.Node, r.CIDR, r.Pool, r.State, used, programmed, advertised, r.Note})
+		note := r.Note
+		if r.IPAMOnly {
+			note = joinNotes(note, "for fairlead-ipam only")
+		}
+		if r.Closed && r.State == string(v1alpha1.BlockLeased) {
+			note = joinNotes(note, "is given back")
+		}
+		t.rows = append(t.rows, []string{r.Node, r.CIDR, r.Pool, r.State, used, programmed, advertised, note})
 	}
 	return t
 }

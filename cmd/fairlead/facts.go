@@ -20,6 +20,7 @@ type facts struct {
 	configs  []v1alpha1.BGPConfiguration
 	bgpPeers []v1alpha1.BGPPeer
 	blocks   []v1alpha1.IPBlock
+	wants    []want
 	nodes    []node // sorted by name
 	// routes are told by an agent only.
 	routes []view.Route
@@ -41,6 +42,8 @@ type node struct {
 	note string
 	// gone says that there is no such Node any more.
 	gone bool
+	// asked counts the blocks that the node asks for beyond those that it has.
+	asked int64
 }
 
 func sortNodes(nodes []node) {

@@ -79,6 +79,7 @@ func wellCluster() objects {
 				condition("Ready", "True", "Accepted", ""),
 				condition("Overlap", "False", "NoOverlap", ""),
 				condition("Exhausted", "False", "BlocksFree", ""),
+				condition("Limited", "False", "BelowMaximum", ""),
 			}},
 		}}},
 		bgpPeers: v1alpha1.BGPPeerList{Items: []v1alpha1.BGPPeer{{
@@ -109,6 +110,7 @@ func sickCluster() objects {
 	o.blocks.Items = append(o.blocks.Items,
 		block("b10", "10.244.10.0/26", "n2", v1alpha1.BlockLeased),
 		block("b2", "10.244.2.0/26", "n2", v1alpha1.BlockLeased),
+		block("b11", "10.251.0.0/28", "n2", v1alpha1.BlockLeased),
 		block("b3", "10.244.3.0/26", "n3", v1alpha1.BlockDraining),
 		block("b4", "fd00:10:244::40/122", "n4", v1alpha1.BlockLeased))
 	n2 := report("n2", "b2", "10.244.2.0/26")
@@ -117,6 +119,9 @@ func sickCluster() objects {
 	n2.Status.SessionsEstablished = 0
 	n2.Status.Conditions[2] = condition("SessionsEstablished", "False", "SessionsDown", "r1-tor1 (10.1.0.1): connection refused")
 	n2.Status.Blocks[0].Advertised = false
+	n2.Status.WantedBlocks = []v1alpha1.WantedBlocks{{Pool: "pods", PoolUID: "pods-uid", Count: 4}, {Pool: "was", PoolUID: "was-uid", Count: 1}}
+	n2.Status.Blocks = append(n2.Status.Blocks, v1alpha1.BlockStatus{CIDR: "10.244.10.0/26", UID: "b10-uid", Capacity: 64, Closed: true},
+		v1alpha1.BlockStatus{CIDR: "10.251.0.0/28", UID: "b11-uid", Capacity: 16, IPAMOnly: true})
 	n6 := report("n6", "b6", "10.244.6.0/26")
 	n6.Status.NodeUID = "another-uid"
 	o.states.Items = append(o.states.Items, n2,
@@ -128,6 +133,8 @@ func sickCluster() objects {
 		condition("Ready", "False", "Overlap", "10.244.128.0/17 overlaps 10.244.0.0/16 of IPPool pods"),
 		condition("Overlap", "True", "Overlap", "10.244.128.0/17 overlaps 10.244.0.0/16 of IPPool pods"),
 	}}
+	o.pools.Items[0].Status.Conditions[2] = condition("Exhausted", "True", "NoFreeBlock", "all 1024 blocks are in use")
+	o.pools.Items[0].Status.Conditions[3] = condition("Limited", "True", "MaximumReached", "n9 asks for more")
 	unseen := o.pools.Items[0].DeepCopy()
 	unseen.ObjectMeta = meta("pods-new")
 	unseen.Spec.CIDR, unseen.Status = "fd00:10:244::/64", v1alpha1.IPPoolStatus{}

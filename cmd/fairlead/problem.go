@@ -23,7 +23,7 @@ type problem struct {
 // other type, what is not True is.
 func badWhenTrue(conditionType string) bool {
 	switch conditionType {
-	case v1alpha1.ConditionOverlap, v1alpha1.ConditionExhausted, v1alpha1.ConditionConflict:
+	case v1alpha1.ConditionOverlap, v1alpha1.ConditionExhausted, v1alpha1.ConditionLimited, v1alpha1.ConditionConflict:
 		return true
 	}
 	return false
@@ -34,6 +34,11 @@ func isWell(c metav1.Condition) bool {
 		return c.Status == metav1.ConditionFalse
 	}
 	return c.Status == metav1.ConditionTrue
+}
+
+// isWellType says whether no condition of that type tells bad news.
+func isWellType(conditions []metav1.Condition, conditionType string) bool {
+	return !slices.ContainsFunc(conditions, func(c metav1.Condition) bool { return c.Type == conditionType && !isWell(c) })
 }
 
 // problems lists everything that is not well, sorted by object. What a node

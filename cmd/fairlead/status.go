@@ -45,8 +45,10 @@ type nodeCounts struct {
 	RoutesInstalled     int64 `json:"routesInstalled"`
 	RoutesWanted        int64 `json:"routesWanted"`
 	Blocks              int64 `json:"blocks"`
-	AddressesUsed       int64 `json:"addressesUsed"`
-	AddressCapacity     int64 `json:"addressCapacity"`
+	BlocksAsked         int64 `json:"blocksAsked"`
+	// Of pods.
+	AddressesUsed   int64 `json:"addressesUsed"`
+	AddressCapacity int64 `json:"addressCapacity"`
 }
 
 type peerSumRow struct {
@@ -116,11 +118,13 @@ func (n node) row() nodeRow {
 	c := nodeCounts{
 		SessionsEstablished: n.report.SessionsEstablished, SessionsWanted: n.report.SessionsWanted,
 		RoutesInstalled: n.report.Routes.Installed, RoutesWanted: n.report.Routes.Wanted,
-		Blocks: int64(len(n.report.Blocks)),
+		Blocks: int64(len(n.report.Blocks)), BlocksAsked: n.asked,
 	}
 	for _, b := range n.report.Blocks {
-		c.AddressesUsed += b.Used
-		c.AddressCapacity += b.Capacity
+		if !b.IPAMOnly { // else they are no pod's
+			c.AddressesUsed += b.Used
+			c.AddressCapacity += b.Capacity
+		}
 	}
 	r.Report = &c
 	if n.note == "" {
@@ -186,6 +190,9 @@ func (s summary) nodeTable() table {
 			row[4] = ratio(c.SessionsEstablished, c.SessionsWanted)
 			row[5] = ratio(c.RoutesInstalled, c.RoutesWanted)
 			row[6] = strconv.FormatInt(c.Blocks, 10)
+			if c.BlocksAsked > 0 {
+				row[6] += fmt.Sprintf(" (asks for %d)", c.BlocksAsked)
+			}
 			row[7] = ratio(c.AddressesUsed, c.AddressCapacity)
 		}
 		t.rows = append(t.rows, row)

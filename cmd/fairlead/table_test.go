@@ -47,7 +47,7 @@ func TestTables(t *testing.T) {
 		}{
 			"status": {s, s.tables(f)},
 			"peers":  {peers, []table{peerTable(peers, f.at)}},
-			"blocks": {blocks, []table{blockTable(blocks)}},
+			"blocks": {blocks, append([]table{blockTable(blocks)}, askedTable(f, "")...)},
 		}
 		if source == "agent" {
 			prints["routes"] = struct {
