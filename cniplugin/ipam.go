@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 
+	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
 	"fairlead.dev/cniplugin/store"
@@ -101,7 +102,7 @@ func (c *ipamConf) allocate(want store.Request) (addrs []netip.Addr, err error) 
 
 // result is the abbreviated one of an IPAM plugin: no interfaces.
 func (c *ipamConf) result(addrs []netip.Addr) *types100.Result {
-	r := &types100.Result{CNIVersion: types100.ImplementedSpecVersion, Routes: c.Routes, DNS: c.DNS}
+	r := &types100.Result{CNIVersion: types100.ImplementedSpecVersion, Routes: c.routes(), DNS: c.DNS}
 	for _, addr := range addrs {
 		s := c.subnets[store.FamilyOf(addr)]
 		r.IPs = append(r.IPs, &types100.IPConfig{
@@ -109,6 +110,21 @@ func (c *ipamConf) result(addrs []netip.Addr) *types100.Result {
 		})
 	}
 	return r
+}
+
+// routes have their gateway said: plugins that take it from the address on ADD
+// miss it on CHECK.
+func (c *ipamConf) routes() []*types.Route {
+	var routes []*types.Route
+	for _, r := range c.Routes {
+		dst, _ := netip.AddrFromSlice(r.Dst.IP)
+		told := r.Copy()
+		if told.GW == nil {
+			told.GW = c.subnets[store.FamilyOf(dst.Unmap())].gateway.AsSlice()
+		}
+		routes = append(routes, told)
+	}
+	return routes
 }
 
 func (p plugin) ipamDel(r request) error {

@@ -23,6 +23,8 @@ type ipamConf struct {
 	DNS           types.DNS      `json:"dns"`
 
 	subnets map[store.Family]subnet
+	// others are the addresses that the configuration itself says are somebody's.
+	others []netip.Addr
 }
 
 // knownIPAM are the keys of ipamConf and that of the protocol.
@@ -60,6 +62,10 @@ func parseIPAM(data []byte) (ipamConf, error) {
 	}
 	if err := c.checkRoutes(); err != nil {
 		return c, err
+	}
+	for _, server := range c.DNS.Nameservers {
+		addr, _ := netip.ParseAddr(server) // what is none is the reader's to refuse
+		c.others = append(c.others, addr)
 	}
 	return c, c.place.check()
 }
@@ -115,6 +121,7 @@ func (c *ipamConf) readSubnets() error {
 		}
 		s.bits = *of.length
 		c.subnets[of.family] = s
+		c.others = append(c.others, s.gateway)
 	}
 	if len(c.subnets) == 0 {
 		return fmt.Errorf("%w: ipam.prefixLength and ipam.prefixLength6 are missing, a network has one or both", errConf)
@@ -136,6 +143,9 @@ func (c *ipamConf) checkRoutes() error {
 		if _, served := c.subnets[family]; !served {
 			return fmt.Errorf("%w: ipam.routes[%d] is an %s route, and the network has no prefix length of that family", errConf, i, family)
 		}
+		if hasGateway {
+			c.others = append(c.others, gw.Unmap())
+		}
 		if hasGateway && store.FamilyOf(gw.Unmap()) != family {
 			return fmt.Errorf("%w: ipam.routes[%d] has dst %s and gw %s, must be of one family", errConf, i, &r.Dst, gw.Unmap())
 		}
@@ -153,11 +163,10 @@ func (c *ipamConf) families() []store.Family {
 	return families
 }
 
-// skip says which addresses no interface of the network may have: the gateway's,
-// and those that mean the subnet as a whole.
+// skip says which addresses no interface of the network may have: those of
+// gateways and name servers, and those that mean the subnet as a whole.
 func (c *ipamConf) skip(addr netip.Addr) bool {
-	s := c.subnets[store.FamilyOf(addr)]
-	return addr == s.gateway || s.isWhole(addr)
+	return slices.Contains(c.others, addr) || c.subnets[store.FamilyOf(addr)].isWhole(addr)
 }
 
 // isWhole says that the address is the subnet's own (in IPv6 that of its routers,

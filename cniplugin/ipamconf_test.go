@@ -46,13 +46,14 @@ func TestParseIPAM(t *testing.T) {
 
 // The gateway's address, the subnet's own and its broadcast are nobody else's.
 func TestSkip(t *testing.T) {
-	c, err := parseIPAM([]byte(`{"ipam":{"pools":["p"],"prefixLength":25,"gateway":"192.0.2.5","prefixLength6":64,"gateway6":"2001:db8::5"}}`))
+	c, err := parseIPAM([]byte(`{"ipam":{"pools":["p"],"prefixLength":25,"gateway":"192.0.2.5","prefixLength6":64,"gateway6":"2001:db8::5",` +
+		`"routes":[{"dst":"10.0.0.0/8","gw":"192.0.2.7"}],"dns":{"nameservers":["2001:db8::7","resolver"]}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for addr, want := range map[string]bool{
-		"192.0.2.0": true, "192.0.2.1": false, "192.0.2.5": true, "192.0.2.126": false, "192.0.2.127": true, "192.0.2.128": true, "192.0.2.255": true,
-		"2001:db8::": true, "2001:db8::1": false, "2001:db8::5": true, "2001:db8::ffff:ffff:ffff:ffff": false,
+		"192.0.2.0": true, "192.0.2.1": false, "192.0.2.5": true, "192.0.2.7": true, "192.0.2.126": false, "192.0.2.127": true, "192.0.2.128": true, "192.0.2.255": true,
+		"2001:db8::": true, "2001:db8::1": false, "2001:db8::5": true, "2001:db8::7": true, "2001:db8::ffff:ffff:ffff:ffff": false,
 	} {
 		if got := c.skip(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("skip %s: %v", addr, got)

@@ -156,7 +156,9 @@ func TestDelAfterARebootFreesNobodyElses(t *testing.T) {
 	}
 }
 
-func addressesText(r interface{ GetAsVersion(string) (types.Result, error) }) []string {
+func addressesText(r interface {
+	GetAsVersion(string) (types.Result, error)
+}) []string {
 	data, _ := json.Marshal(r)
 	var got struct {
 		IPs []struct{ Address string }

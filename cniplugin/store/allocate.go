@@ -75,6 +75,8 @@ func FamilyOf(addr netip.Addr) Family {
 	return IPv6
 }
 
+func (f Family) has(l Lease) bool { return FamilyOf(l.CIDR.Addr()) == f }
+
 func (f Family) String() string { return fmt.Sprintf("IPv%d", uint8(f)) }
 
 // Attachment is one interface of one container.
@@ -135,11 +137,11 @@ func (s *State) choose(f Family, r Request) (pick, error) {
 	case len(open) == 0 && len(r.Families) == 0:
 		return pick{}, nil
 	case len(open) == 0:
-		return pick{}, fmt.Errorf("%s: %w", f, s.noLease(r))
+		return pick{}, fmt.Errorf("%w: %s: %s", ErrNoLease, f, s.describe(r, f.has))
 	}
 	p, ok := s.pick(open, r)
 	if !ok {
-		return pick{}, fmt.Errorf("%w: %s: %s", ErrExhausted, f, s.describe(r, func(l Lease) bool { return FamilyOf(l.CIDR.Addr()) == f }))
+		return pick{}, fmt.Errorf("%w: %s: %s", ErrExhausted, f, s.describe(r, f.has))
 	}
 	return p, nil
 }
@@ -199,7 +201,7 @@ func (l Lease) serves(r Request) bool {
 func (s *State) openLeases(f Family, r Request) []Lease {
 	var open []Lease
 	for _, l := range s.Leases {
-		if !l.Closed && l.serves(r) && FamilyOf(l.CIDR.Addr()) == f {
+		if !l.Closed && l.serves(r) && f.has(l) {
 			open = append(open, l)
 		}
 	}
