@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -487,6 +488,41 @@ func TestLeakedAddressIsFreed(t *testing.T) {
 		r.start(t)
 		s, _ := r.store.Read()
 		if len(s.Allocations) != 1 || s.Allocations[0].ContainerID != "live" {
+			t.Errorf("allocations: %+v", s.Allocations)
+		}
+	})
+}
+
+// The addresses of other plugins' attachments know no link of ours: they are
+// freed with their namespace, and kept while nothing is known of it.
+func TestLeakedAttachmentIsFreed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		now, err := store.Now()
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := t.TempDir()
+		held := func(n int, netns string, at time.Duration) store.Allocation {
+			return store.Allocation{
+				Address: netip.AddrFrom4([4]byte{10, 9, 0, byte(n)}), Kind: store.KindIPAM, ContainerID: netns, IfName: "net1",
+				Netns: netns, NetnsInode: 7, BootID: now.BootID, At: at,
+			}
+		}
+		if err := r.store.Update(func(s *store.State) error {
+			s.SetLeases([]store.Lease{{CIDR: own, UID: "b1"}})
+			s.Allocations = []store.Allocation{
+				held(1, filepath.Join(folder, "gone"), now.At-time.Second),
+				held(2, filepath.Join(folder, "not-there", "unknown"), now.At-time.Second),
+				held(3, filepath.Join(folder, "about-to-be"), now.At+time.Hour),
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.start(t)
+		s, _ := r.store.Read()
+		if len(s.Allocations) != 2 || s.Allocations[0].Address.As4()[3] != 2 || s.Allocations[1].Address.As4()[3] != 3 {
 			t.Errorf("allocations: %+v", s.Allocations)
 		}
 	})

@@ -44,8 +44,9 @@ func (a *Agent) observe(in plan.Intent) (s plan.Snapshot, ribErr, err error) {
 	}, ribErr, nil
 }
 
-// releaseLeaks frees the addresses of pods whose link is gone: the host end of
-// a pod's link lives exactly as long as the pod's namespace.
+// releaseLeaks frees the addresses of pods that are gone: of those that we wired
+// when the host end of their link is, which lives exactly as long as the pod's
+// namespace, and of attachments of other plugins when their namespace is.
 func (a *Agent) releaseLeaks() error {
 	asOf, err := store.Now()
 	if err != nil {
@@ -55,9 +56,14 @@ func (a *Agent) releaseLeaks() error {
 	if err != nil {
 		return fmt.Errorf("list the pods' links: %w", err)
 	}
+	before, err := a.store.Read()
+	if err != nil {
+		return fmt.Errorf("read the address store: %w", err)
+	}
+	namespaces := store.Look(before.NamespacePaths())
 	var leaked []store.Allocation
 	err = a.store.Update(func(s *store.State) error {
-		leaked = s.ReleaseLeaks(live, asOf, store.LeakGrace)
+		leaked = append(s.ReleaseLeaks(live, asOf, store.LeakGrace), s.ReleaseGone(namespaces, asOf)...)
 		return nil
 	})
 	if err != nil {
