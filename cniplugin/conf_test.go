@@ -2,12 +2,14 @@ package cniplugin
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/types"
 
 	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/dataplane/link"
 )
 
 func TestParseConf(t *testing.T) {
@@ -88,5 +90,15 @@ func TestErrorCodes(t *testing.T) {
 	}
 	if got := cniError(store.ErrBusy).Code; got != types.ErrTryAgainLater {
 		t.Errorf("a busy store has code %d", got)
+	}
+}
+
+func block(cidr string) netip.Prefix { return netip.MustParsePrefix(cidr) }
+
+// spec is a pod's link as ADD makes it.
+func spec() link.Spec {
+	return link.Spec{
+		Host: link.Name("c", "eth0"), Pod: "eth0", MTU: 1500,
+		Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")},
 	}
 }

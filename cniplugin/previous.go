@@ -4,20 +4,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
+// errNoPrevious is a CHECK without the result to check.
+var errNoPrevious = errors.New("prevResult is missing, CHECK needs that of ADD")
+
 // previous is the result that the configuration carries, nil if it has none.
 func (r request) previous() (*types100.Result, error) {
 	var in struct {
-		PrevResult map[string]json.RawMessage `json:"prevResult"`
+		PrevResult json.RawMessage `json:"prevResult"`
 	}
 	if err := json.Unmarshal(r.config, &in); err != nil {
-		return nil, fmt.Errorf("%w: prevResult: %w", errDecode, err)
+		return nil, fmt.Errorf("%w: %w", errDecode, err)
 	}
-	if in.PrevResult == nil {
+	if len(in.PrevResult) == 0 || string(in.PrevResult) == "null" {
 		return nil, nil
 	}
 	result, err := parseResult(in.PrevResult, r.version)
@@ -27,27 +31,31 @@ func (r request) previous() (*types100.Result, error) {
 	return result, nil
 }
 
-func parseResult(fields map[string]json.RawMessage, asked string) (*types100.Result, error) {
-	var said string
-	if raw, there := fields["cniVersion"]; there {
-		if err := json.Unmarshal(raw, &said); err != nil {
-			return nil, err
+// parseResult reads a result of the version that it says, or else of that asked for.
+func parseResult(data json.RawMessage, asked string) (*types100.Result, error) {
+	var head struct {
+		CNIVersion              string `json:"cniVersion"`
+		Interfaces, IPs, Routes []json.RawMessage
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, err
+	}
+	// The library's conversions from and to versions before 1.0.0 take every
+	// entry for one.
+	for name, entries := range map[string][]json.RawMessage{"interfaces": head.Interfaces, "ips": head.IPs, "routes": head.Routes} {
+		for i, entry := range entries {
+			if string(entry) == "null" {
+				return nil, fmt.Errorf("%s[%d] is null", name, i)
+			}
 		}
 	}
+	said := head.CNIVersion
 	if said == "" { // results before 1.0.0 need not say their version
 		said = asked
-		quoted, err := json.Marshal(asked)
-		if err != nil {
+		var err error
+		if data, err = withVersion(data, asked); err != nil {
 			return nil, err
 		}
-		fields["cniVersion"] = quoted
-	}
-	if err := refuseNulls(fields); err != nil {
-		return nil, err
-	}
-	data, err := json.Marshal(fields)
-	if err != nil {
-		return nil, err
 	}
 	parsed, err := version.NewResult(said, data)
 	if err != nil {
@@ -56,22 +64,18 @@ func parseResult(fields map[string]json.RawMessage, asked string) (*types100.Res
 	return types100.NewResultFromResult(parsed)
 }
 
-// refuseNulls keeps null from the lists of a result: the library's conversions
-// from and to versions before 1.0.0 take every entry for one.
-func refuseNulls(fields map[string]json.RawMessage) error {
-	for _, name := range []string{"interfaces", "ips", "routes"} {
-		var entries []any
-		if raw, there := fields[name]; !there || json.Unmarshal(raw, &entries) != nil {
-			continue // what it should be is the next one's to say
-		}
-		for i, entry := range entries {
-			if entry == nil {
-				return fmt.Errorf("%s[%d] is null", name, i)
-			}
+// withVersion puts a version into a result that has none.
+func withVersion(data json.RawMessage, version string) (json.RawMessage, error) {
+	const key = "cniVersion"
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	for name := range fields {
+		if strings.EqualFold(name, key) { // as encoding/json takes it
+			delete(fields, name)
 		}
 	}
-	return nil
+	fields[key] = version
+	return json.Marshal(fields)
 }
-
-// errNoPrevious is a CHECK without the result to check.
-var errNoPrevious = errors.New("prevResult is missing, CHECK needs that of ADD")

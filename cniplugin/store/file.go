@@ -138,7 +138,8 @@ func rebuilt(routes []dataplane.PodRoute, now Stamp) []Allocation {
 // format, of which the kernel's pod routes do not tell.
 func salvage(data []byte) []Allocation {
 	var s State
-	if json.Unmarshal(data, &s) != nil {
+	var otherwise *json.UnmarshalTypeError // the rest is read all the same
+	if err := json.Unmarshal(data, &s); err != nil && !errors.As(err, &otherwise) {
 		return nil
 	}
 	return slices.DeleteFunc(s.Allocations, func(a Allocation) bool { return a.Kind == KindPod || !a.Address.IsValid() })

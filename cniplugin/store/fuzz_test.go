@@ -23,11 +23,12 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 2, 1, 1, 0, 3, 2, 0, 0, 4, 3, 0, 0, 5})
 	f.Add(bytes.Repeat([]byte{0, 1, 1, 1}, 20))
 	f.Add(bytes.Repeat([]byte{0, 1, 0, 2, 0, 3, 4, 0, 2, 5}, 10))
+	f.Add([]byte{2, 15, 6, 1, 6, 2, 7, 1, 7, 9, 8, 3, 6, 1, 1, 1, 8, 2})
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		s := leased("10.0.1.0/30", "fd00::/126")
 		for i := 0; i+1 < min(len(steps), 2*fuzzSteps); i += 2 {
 			now := at(time.Duration(i) * time.Second)
-			step(t, s, steps[i]%6, steps[i+1], now)
+			step(t, s, steps[i]%9, steps[i+1], now)
 			checkInvariants(t, s)
 		}
 		checkRoundTrip(t, s)
@@ -52,14 +53,27 @@ func step(t *testing.T, s *State, verb, arg byte, now Stamp) {
 	case 5:
 		*s = State{Allocations: rebuilt(nil, now)}
 		s.SetLeases(anyLeases(arg))
+	case 6:
+		checkAllocate(t, s, Request{
+			Attachment: ipamOf(id), Network: "lan", Now: now, Pools: []string{"p0", "p1"}, Families: []Family{IPv4},
+			Netns: "/run/netns/" + id, NetnsInode: uint64(arg), Skip: func(a netip.Addr) bool { return a.As4()[3]&1 == arg&1 },
+		})
+	case 7: // by name, of any block or none
+		addr := netip.AddrFrom4([4]byte{10, 0, arg & 3, arg >> 5})
+		checkAllocate(t, s, Request{Attachment: who(id), Network: "net", Now: now, Rest: time.Minute, Addresses: []netip.Addr{addr}})
+	case 8:
+		s.Free(ipamOf(id), now)
+		s.ReleaseGone(Namespaces{"/run/netns/1": 0, "/run/netns/2": 2}, now)
 	}
 }
+
+func ipamOf(id string) Attachment { return Attachment{Kind: KindIPAM, ContainerID: id, IfName: "eth0"} }
 
 // anyLeases makes each bit of arg a block, open, closed, or with a reserved range.
 func anyLeases(arg byte) (leases []Lease) {
 	for bit, block := range prefixes("10.0.1.0/30", "10.0.2.0/30", "fd00::/126", "fd00::8/126") {
 		if arg>>bit&1 == 1 {
-			l := Lease{CIDR: block, UID: block.String(), Closed: arg>>(bit+4)&1 == 1}
+			l := Lease{CIDR: block, UID: block.String(), Pool: fmt.Sprint("p", bit), Closed: arg>>(bit+4)&1 == 1, IPAMOnly: arg&0x48 == 0x48}
 			if arg&0x81 == 0x81 {
 				l.Reserved = []netip.Prefix{netip.PrefixFrom(block.Addr(), block.Addr().BitLen())}
 			}
@@ -74,12 +88,14 @@ func checkAllocate(t *testing.T, s *State, r Request) {
 	held := len(s.Allocations)
 	families := 0
 	for _, f := range []Family{IPv4, IPv6} {
-		families += min(1, len(s.openLeases(f, r)))
+		if r.wants(f) {
+			families += min(1, len(s.openLeases(f, r)))
+		}
 	}
 	addrs, err := s.Allocate(r)
 	switch {
 	case err != nil:
-		if !errors.Is(err, ErrHeld) && !errors.Is(err, ErrExhausted) && !errors.Is(err, ErrNoLease) {
+		if !slices.ContainsFunc([]error{ErrHeld, ErrExhausted, ErrNoLease, ErrTaken, ErrNotHere}, func(kind error) bool { return errors.Is(err, kind) }) {
 			t.Fatalf("error of no kind: %v", err)
 		}
 		if after := snapshot(s); !reflect.DeepEqual(before, after) {
@@ -89,7 +105,7 @@ func checkAllocate(t *testing.T, s *State, r Request) {
 		t.Fatalf("got %v for %d families", addrs, families)
 	}
 	for _, addr := range addrs {
-		if !slices.ContainsFunc(s.Leases, func(l Lease) bool { return !l.Closed && l.gives(addr) }) {
+		if !slices.ContainsFunc(s.Leases, func(l Lease) bool { return !l.Closed && l.serves(r) && l.gives(addr) }) || r.skips(addr) {
 			t.Fatalf("%s is not to be given", addr)
 		}
 	}
@@ -139,14 +155,19 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"version":1,"leases":[{"cidr":"10.0.0.0/26","uid":"u","pool":"p"}],"allocations":[{"address":"10.0.0.1","kind":"pod"}]}`))
 	f.Add([]byte(`{"version":1,"leases":[{"cidr":"::ffff:10.0.0.0/122"}],"released":[{"address":"10.0.0.1","at":-5}]}`))
 	f.Add([]byte(`{"version":1,"allocations":[{"address":"fe80::1%eth0"}]}`))
+	f.Add([]byte(newer))
+	f.Add([]byte(`{"version":2,"allocations":[{"address":"10.0.0.1","kind":"ipam"},{"address":"10.0.0.1","kind":"ipam"}],"leases":7}`))
+	f.Add([]byte(`{"VERSION":1,"Leases":[null],"leases":[{}],"allocations":null,"x":{"y":[1e9,"\ud800"]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := decode(data)
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatalf("error of another kind: %v", err)
 			}
+			checkSalvage(t, data)
 			return
 		}
+		checkRoundTrip(t, &s)
 		held := len(s.Allocations)
 		addrs, err := s.Allocate(Request{Attachment: who("x"), Now: at(0)})
 		if err == nil && len(s.Allocations) != held+len(addrs) {
@@ -156,4 +177,11 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// checkSalvage makes a new state of what there is, as Create does.
+func checkSalvage(t *testing.T, data []byte) {
+	s := State{Allocations: append(rebuilt(nil, at(0)), salvage(data)...)}
+	s.sort()
+	checkRoundTrip(t, &s)
 }
