@@ -50,7 +50,7 @@ func (p plugin) add(r request, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := printResult(stdout, result(prev, r, spec), r.version); err != nil {
+	if err := writeResult(stdout, prev, r, spec); err != nil {
 		return undo(c, r, node, err)
 	}
 	return nil
