@@ -147,7 +147,7 @@ func TestAddKernelState(t *testing.T) {
 	}
 	contains("pod's link", p.ns.Run(t, "ip", "-d", "link", "show", "dev", "eth0"), podMAC, "state UP", "mtu 1500")
 	contains("pod's addresses", p.ns.Run(t, "ip", "addr", "show", "dev", "eth0"), "10.77.1.0/32", "fd77:1::/128 scope global nodad")
-	contains("pod's IPv4 routes", p.ns.Run(t, "ip", "-4", "route"), "default via 169.254.1.1 dev eth0 proto static onlink")
+	contains("pod's IPv4 routes", p.ns.Run(t, "ip", "-4", "route"), "default via 169.254.1.1 dev eth0 proto static", "169.254.1.1 dev eth0 proto static scope link")
 	contains("pod's IPv6 routes", p.ns.Run(t, "ip", "-6", "route"), "default via fe80::1 dev eth0 proto static")
 	contains("pod's neighbours", p.ns.Run(t, "ip", "neigh"),
 		"169.254.1.1 dev eth0 lladdr "+hostMAC+" PERMANENT", "fe80::1 dev eth0 lladdr "+hostMAC)

@@ -11,8 +11,9 @@
 // nothing to wait for, and nothing that ARP or NDP could spoof. Both ends can
 // heal all the same if a later plugin changes the pod's MAC, for which the kernel
 // drops the pod's entries, permanent or not: the host's end owns the gateways'
-// addresses and answers for them, and its own entry for the pod starts as stale,
-// so that it serves from the first packet and is asked for again.
+// addresses and answers for them, its own entry for the pod starts as stale, so
+// that it serves from the first packet and is asked for again, and the pod's
+// kernel announces a new MAC, so that the entry does not serve on for seconds.
 package link
 
 import (

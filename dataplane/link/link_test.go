@@ -192,6 +192,26 @@ func TestWireSwitchesIPv6On(t *testing.T) {
 	})
 }
 
+// A new MAC of the pod's is known to the node before the pod has sent a packet:
+// the node's entry of the old one would serve for ten seconds more.
+func TestNewMACIsAnnounced(t *testing.T) {
+	withNode(t, func(node *link.Node, pod *link.Namespace, n, p nstest.NS) {
+		s := spec("a", addr4, addr6)
+		if err := node.Wire(pod, s); err != nil {
+			t.Fatal(err)
+		}
+		for _, mac := range []string{"02:00:5e:00:53:01", "02:00:5e:00:53:02"} {
+			p.Run(t, "ip", "link", "set", "eth0", "address", mac)
+			for _, addr := range []netip.Addr{addr4, addr6} {
+				if out := n.Run(t, "ip", "neigh", "show", addr.String(), "dev", s.Host); !strings.Contains(out, mac) {
+					t.Errorf("the pod has MAC %s now, its node knows %s", mac, out)
+				}
+				n.Run(t, "ping", "-c", "1", "-W", "5", addr.String())
+			}
+		}
+	})
+}
+
 // A pod must not be able to give its node a route, whatever the node's default is.
 func TestWireRefusesAdvertisements(t *testing.T) {
 	withNode(t, func(node *link.Node, pod *link.Namespace, n, _ nstest.NS) {

@@ -113,3 +113,9 @@ func (ns *Namespace) enter(own *os.File) error {
 func (ns *Namespace) enableIPv6(link string) error {
 	return ns.Do(func() error { return writeSetting(link, "disable_ipv6", "0") })
 }
+
+// announce has the link tell its neighbours by NDP when its MAC changes. Unlike
+// ARP's, this setting has no netlink message.
+func (ns *Namespace) announce(link string) error {
+	return ns.Do(func() error { return writeSetting(link, "ndisc_notify", "1") })
+}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +66,11 @@ func (n *Node) wireEnds(pod *Namespace, s Spec) error {
 	}
 	if index, err = pod.conn.Index(s.Pod); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(s.Addresses, netip.Addr.Is6) {
+		if err := pod.announce(s.Pod); err != nil {
+			return err
+		}
 	}
 	failed, err := run(pod.conn, podSteps(s, index))
 	if errors.Is(err, unix.EACCES) { // what a link with disable_ipv6 answers
@@ -189,16 +195,28 @@ func hostSteps(s Spec, index uint32, ipv6 bool) []step {
 	return steps
 }
 
+// podSteps let the pod announce a MAC that a later plugin gives it: the node's
+// entry would else lead nowhere until it is given up, ten seconds later. And they
+// make the gateway a destination of its own, not only one that is said to be on
+// the link, for whoever copies the pod's routes to another table (sbr).
 func podSteps(s Spec, index uint32) []step {
-	steps := []step{{what: "set the pod's link " + s.Pod + " up", msg: nl.LinkUp(index)}}
+	steps := []step{
+		{what: "let the pod's link " + s.Pod + " announce its MAC", msg: nl.Announce(index)},
+		{what: "set the pod's link " + s.Pod + " up", msg: nl.LinkUp(index)},
+	}
 	for _, addr := range s.Addresses {
 		gateway := Gateway(addr)
-		route := nl.AddRoute(nl.Route{
-			Prefix: netip.PrefixFrom(addr, 0).Masked(), Table: unix.RT_TABLE_MAIN,
-			Protocol: unix.RTPROT_STATIC, Type: unix.RTN_UNICAST, Hops: []nl.Hop{{Addr: gateway, Link: index}},
-		})
+		route := func(to netip.Prefix, hop nl.Hop) nl.Message {
+			return nl.AddRoute(nl.Route{
+				Prefix: to, Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_STATIC, Type: unix.RTN_UNICAST, Hops: []nl.Hop{hop},
+			})
+		}
 		if addr.Is4() { // IPv6 takes a link-local gateway for a neighbour anyway
-			route = nl.OnLink(route)
+			steps = append(steps, step{
+				what:   "add the pod's route to " + gateway.String(),
+				msg:    nl.LinkScope(route(netip.PrefixFrom(gateway, gateway.BitLen()), nl.Hop{Link: index})),
+				exists: ErrPodRouted,
+			})
 		}
 		steps = append(
 			steps,
@@ -206,7 +224,11 @@ func podSteps(s Spec, index uint32) []step {
 			step{what: "add the pod's neighbour " + gateway.String(), msg: nl.SetNeighbour(nl.Neighbour{
 				Link: index, Addr: gateway, MAC: s.HostMAC(), State: unix.NUD_PERMANENT,
 			})},
-			step{what: "add the pod's default route via " + gateway.String(), msg: route, exists: ErrPodRouted},
+			step{
+				what:   "add the pod's default route via " + gateway.String(),
+				msg:    route(netip.PrefixFrom(addr, 0).Masked(), nl.Hop{Addr: gateway, Link: index}),
+				exists: ErrPodRouted,
+			},
 		)
 	}
 	return steps

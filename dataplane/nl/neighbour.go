@@ -36,6 +36,13 @@ func OnLink(m Message) Message {
 	return m
 }
 
+// LinkScope makes of the request to add a route one to destinations on the link
+// itself, such as those that other routes may have as gateways.
+func LinkScope(m Message) Message {
+	m.Data[0].(*rtnl.RtMsg).Scope = unix.RT_SCOPE_LINK
+	return m
+}
+
 // Neighbour is an entry of the ARP or NDP table.
 type Neighbour struct {
 	Link uint32

@@ -7,10 +7,11 @@ import (
 
 // Numbers of include/uapi/linux that neither x/sys nor the library has.
 const (
-	devconfForwarding   = 1 // IPV4_DEVCONF_FORWARDING, ip.h
-	devconfRPFilter     = 8 // IPV4_DEVCONF_RP_FILTER, ip.h
-	reversePathStrict   = 1 // RFC 3704 section 2.2
-	operUp              = 6 // IF_OPER_UP, if.h
+	devconfForwarding   = 1  // IPV4_DEVCONF_FORWARDING, ip.h
+	devconfRPFilter     = 8  // IPV4_DEVCONF_RP_FILTER, ip.h
+	devconfARPNotify    = 22 // IPV4_DEVCONF_ARP_NOTIFY, ip.h
+	reversePathStrict   = 1  // RFC 3704 section 2.2
+	operUp              = 6  // IF_OPER_UP, if.h
 	hardwareAddressSize = 6
 )
 
@@ -60,6 +61,11 @@ func Guard(index uint32) Message {
 	return setFamily(index, unix.AF_INET, nest(
 		unix.IFLA_INET_CONF, attrUint32(devconfForwarding, 1), attrUint32(devconfRPFilter, reversePathStrict),
 	))
+}
+
+// Announce is the request that a link tell its neighbours by ARP when its MAC changes.
+func Announce(index uint32) Message {
+	return setFamily(index, unix.AF_INET, nest(unix.IFLA_INET_CONF, attrUint32(devconfARPNotify, 1)))
 }
 
 // NoLinkLocal is the request that a link make no IPv6 link-local address of
