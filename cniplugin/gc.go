@@ -33,6 +33,9 @@ func (p plugin) gc(r request) error {
 // stale lists what the network holds that the runtime no longer knows.
 func (r request) stale(c place, kind store.Kind) ([]store.Allocation, error) {
 	valid, err := r.validAttachments()
+	if errors.Is(err, errNoList) {
+		return nil, nil // cnitool gives none, and has the library call DEL for all that it knows
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +53,9 @@ func (r request) stale(c place, kind store.Kind) ([]store.Allocation, error) {
 	return state.Stale(kind, r.name, valid), nil
 }
 
+// errNoList is a GC that does not say what is valid.
+var errNoList = fmt.Errorf("%w: the list of attachments that are valid is missing", errConf)
+
 // validAttachments are those that the runtime knows. A list that is not there or
 // that cannot be understood says of no attachment that it is gone; one that is
 // null says it of all, which is how the CNI library writes an empty one.
@@ -64,7 +70,7 @@ func (r request) validAttachments() ([]store.Attachment, error) {
 		raw, there = keys[oldKey]
 	}
 	if !there {
-		return nil, fmt.Errorf("%w: %s is missing, GC needs the list of attachments that are valid", errConf, key)
+		return nil, errNoList
 	}
 	var listed []types.GCAttachment
 	if err := json.Unmarshal(raw, &listed); err != nil {
