@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"net/netip"
@@ -94,10 +95,14 @@ func appendRelease(b []byte, r *Release) []byte {
 	return append(b, '}')
 }
 
-func appendText(b []byte, v encoding.TextAppender) []byte {
-	var room [64]byte
-	text, _ := v.AppendText(room[:0]) // those of net/netip do not fail
-	return appendString(b, string(text))
+// appendText appends what net/netip makes of v, which does not fail.
+func appendText[T encoding.TextAppender](b []byte, v T) []byte {
+	start := len(b)
+	b, _ = v.AppendText(append(b, '"'))
+	if text := b[start+1:]; bytes.IndexByte(text, '%') >= 0 { // a zone may be anything
+		return appendString(b[:start], string(text))
+	}
+	return append(b, '"')
 }
 
 func appendOptional(b []byte, key, value string) []byte {
@@ -115,13 +120,21 @@ func appendNumber(b []byte, key string, n uint64) []byte {
 }
 
 func appendString(b []byte, s string) []byte {
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 { // what encoding/json escapes, and more
-			quoted, _ := json.Marshal(s) // a string does not fail
-			return append(b, quoted...)
-		}
+	if !plain(s) || strings.ContainsAny(s, `"<>&`) { // what encoding/json escapes, and more
+		quoted, _ := json.Marshal(s) // a string does not fail
+		return append(b, quoted...)
 	}
 	return append(append(append(b, '"'), s...), '"')
+}
+
+// plain says that a text is of printable ASCII without a backslash.
+func plain[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if c := s[i]; c-' ' > '~'-' ' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // parse reads what format makes. It is not ok for anything else, right or wrong.
@@ -245,19 +258,13 @@ func (f *form) prefix() netip.Prefix {
 // text is a string without escapes, of ASCII alone.
 func (f *form) text() string {
 	f.want(`"`)
-	for i := range len(f.rest) {
-		switch c := f.rest[i]; {
-		case c == '"':
-			text := f.rest[:i]
-			f.rest = f.rest[i+1:]
-			return text
-		case c < ' ' || c > '~' || c == '\\':
-			f.fail()
-			return ""
-		}
+	text, rest, found := strings.Cut(f.rest, `"`)
+	if !found || !plain(text) {
+		f.fail()
+		return ""
 	}
-	f.fail()
-	return ""
+	f.rest = rest
+	return text
 }
 
 func (f *form) optionalText(key string) string {

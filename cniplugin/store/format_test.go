@@ -58,7 +58,7 @@ func fill(v reflect.Value) {
 func states() map[string]State {
 	odd := filled[State]()
 	odd.Allocations[0].Pod = "\"quoted\" \\ <&> \u2028 tab\t and \xff, not UTF-8"
-	odd.Allocations[1].Address = netip.MustParseAddr(`fe80::1%zone"`)
+	odd.Allocations[1].Address = netip.MustParseAddr("fe80::1%zone<\"\\\u2028")
 	odd.Allocations[1].At = -time.Second
 	odd.Leases[0].CIDR = netip.Prefix{}
 	return map[string]State{
@@ -179,5 +179,15 @@ func BenchmarkDecode(b *testing.B) {
 		if _, err := decode(data); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	s := State{Version: formatVersion, Leases: []Lease{filled[Lease]()}}
+	for range 100 {
+		s.Allocations = append(s.Allocations, filled[Allocation]())
+	}
+	for b.Loop() {
+		b.SetBytes(int64(len(format(&s))))
 	}
 }
