@@ -55,7 +55,7 @@ func (p plugin) check(r request) error {
 func (r request) expectation(c place, prev *types100.Result) (link.Expectation, error) {
 	who := r.attachment()
 	want := link.Expectation{Host: who.HostVeth, Pod: r.ifName}
-	held, err := reserved(c, who, podAddresses(prev, r))
+	held, err := reserved(c, who, r.netns, podAddresses(prev, r))
 	if err != nil {
 		return want, err
 	}
@@ -69,7 +69,7 @@ func (r request) expectation(c place, prev *types100.Result) (link.Expectation, 
 }
 
 // reserved are those addresses that the attachment holds, at least one.
-func reserved(c place, who store.Attachment, listed []netip.Addr) ([]netip.Addr, error) {
+func reserved(c place, who store.Attachment, netns string, listed []netip.Addr) ([]netip.Addr, error) {
 	s, err := c.openStore()
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func reserved(c place, who store.Attachment, listed []netip.Addr) ([]netip.Addr,
 	if err != nil {
 		return nil, err
 	}
-	held := state.Held(who)
+	held := append(state.Held(who), adopted(state, who, netns)...)
 	addrs := slices.DeleteFunc(listed, func(addr netip.Addr) bool {
 		return !slices.ContainsFunc(held, func(a store.Allocation) bool { return a.Address == addr })
 	})
@@ -86,6 +86,14 @@ func reserved(c place, who store.Attachment, listed []netip.Addr) ([]netip.Addr,
 		return nil, fmt.Errorf("%w: no address that prevResult lists for %s is reserved for container %s", errCheck, who.IfName, who.ContainerID)
 	}
 	return addrs, nil
+}
+
+// adopted are entries of the pod's namespace that the agent made anew: they know
+// no container, and no link of ours tells of it as it does of a pod's own.
+func adopted(state store.State, who store.Attachment, netns string) []store.Allocation {
+	return slices.DeleteFunc(slices.Clone(state.Allocations), func(a store.Allocation) bool {
+		return who.Kind != store.KindIPAM || a.Kind != store.KindIPAM || a.ContainerID != "" || a.Netns != netns
+	})
 }
 
 // podAddresses are those that the result lists for the attachment's interface.

@@ -2,6 +2,7 @@ package cniplugin
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"regexp"
 	"slices"
@@ -26,6 +27,7 @@ func FuzzConfiguration(f *testing.F) {
 		`{"cniVersion":"0.4.0","name":"n","prevResult":{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.1/8","routes":[{"dst":"0.0.0.0/0"}]}}}`,
 		`{"cniVersion":"0.4.0","name":"n","prevResult":{"Interfaces":[null],"IPS":[null]}}`,
 		`{"cniVersion":"1.1.0","name":"n","runtimeConfig":{"ips":["::ffff:10.0.0.1/96","10.0.0.1/33"],"mac":"02:00:00:00:00:01"},"args":{"cni":{"ips":["fe80::1%x"]}}}`,
+		"{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"runD\x91ir\":\"/nowhere\"}",
 		`{"cniVersion":"1.1.0","name":"n","ipam":{"pools":["p"],"prefixLength":1,"prefixLength6":128,"gateway":"::ffff:1.2.3.4","routes":[{"dst":"::/0"},{}],"dns":{"nameservers":[""]}}}`,
 	} {
 		f.Add([]byte(seed))
@@ -57,12 +59,13 @@ func checkCoded(t *testing.T, err error) {
 	if err == nil {
 		return
 	}
-	if e := cniError(err); e.Code == types.ErrInternal || e.Details == "" || !utf8.ValidString(e.Msg) {
-		t.Fatalf("error %+v of %v", e, err)
-	}
 	var out bytes.Buffer
 	if err := printError(&out, "", err); err != nil {
 		t.Fatalf("%v cannot be printed", err)
+	}
+	var f failure
+	if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Code == types.ErrInternal || f.Details == "" || !utf8.Valid(out.Bytes()) {
+		t.Fatalf("error %+v of %v: %v", f, err, out.String())
 	}
 }
 

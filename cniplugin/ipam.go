@@ -153,7 +153,7 @@ func (p plugin) ipamCheck(r request) error {
 			listed = append(listed, addr.Unmap())
 		}
 	}
-	_, err = reserved(c.place, r.ipamAttachment(), listed)
+	_, err = reserved(c.place, r.ipamAttachment(), r.netns, listed)
 	return err
 }
 

@@ -147,6 +147,26 @@ func TestIPAMVerbs(t *testing.T) {
 	_, err = n.ipam("CHECK", checked, q)
 	expect(t, err, 101, "reserved")
 
+	n.update(t, func(s *store.State) { // as the agent adopts it after the store was removed
+		for i := range s.Allocations {
+			if a := &s.Allocations[i]; a.ContainerID == p.rt.ContainerID {
+				a.ContainerID, a.IfName = "", ""
+			}
+		}
+	})
+	if _, err := n.ipam("CHECK", checked, p); err != nil {
+		t.Errorf("CHECK of an adopted entry: %v", err)
+	}
+	_, err = n.ipam("CHECK", checked, q)
+	expect(t, err, 101, "reserved")
+	n.update(t, func(s *store.State) {
+		for i := range s.Allocations {
+			if a := &s.Allocations[i]; a.ContainerID == "" {
+				a.ContainerID, a.IfName = p.rt.ContainerID, p.rt.IfName
+			}
+		}
+	})
+
 	// The pod's interface of the node's own network is another attachment, by GC too.
 	valid := fmt.Sprintf(`"cni.dev/valid-attachments":[{"containerID":%q,"ifname":"net1"}]`, q.rt.ContainerID)
 	if _, err := n.run("GC", strings.Replace(n.conf("1.1.0", valid), "testnet", "lan", 1)); err != nil || len(n.state(t).Allocations) != 4 {

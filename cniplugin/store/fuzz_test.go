@@ -24,6 +24,7 @@ func FuzzState(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0, 1, 1, 1}, 20))
 	f.Add(bytes.Repeat([]byte{0, 1, 0, 2, 0, 3, 4, 0, 2, 5}, 10))
 	f.Add([]byte{2, 15, 6, 1, 6, 2, 7, 1, 7, 9, 8, 3, 6, 1, 1, 1, 8, 2})
+	f.Add([]byte{0, 1, 0, 2, 0, 3, 4, 0, 2, 5, 0, 1, 0, 2, 0, 3, 4, 0, '{', 5})
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		s := leased("10.0.1.0/30", "fd00::/126")
 		for i := 0; i+1 < min(len(steps), 2*fuzzSteps); i += 2 {
@@ -56,7 +57,7 @@ func step(t *testing.T, s *State, verb, arg byte, now Stamp) {
 	case 6:
 		checkAllocate(t, s, Request{
 			Attachment: ipamOf(id), Network: "lan", Now: now, Pools: []string{"p0", "p1"}, Families: []Family{IPv4},
-			Netns: "/run/netns/" + id, NetnsInode: uint64(arg), Skip: func(a netip.Addr) bool { return a.As4()[3]&1 == arg&1 },
+			Netns: "/run/netns/" + id, NetnsInode: uint64(arg), Skip: func(a netip.Addr) bool { return a.As16()[15]&1 == arg&1 },
 		})
 	case 7: // by name, of any block or none
 		addr := netip.AddrFrom4([4]byte{10, 0, arg & 3, arg >> 5})
