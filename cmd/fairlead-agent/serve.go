@@ -76,6 +76,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 	agent = node.New(node.Options{
 		Name: cfg.NodeName, APIServer: api.addresses, SyncInterval: cfg.SyncInterval, ResyncInterval: cfg.ResyncInterval,
 		EndOfRIBTimeout: cfg.EndOfRIBTimeout, Logger: log,
+		Attached: func() ([]store.Found, error) { return attached(namespaceDir) },
 	}, source, bgp, table, addresses, links{pods, sysctlFile(cfg)}, keeper(cfg, log))
 	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Interval: statusInterval, Logger: log}
 

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +34,28 @@ func TestAdopt(t *testing.T) {
 	}
 	if freed := s.Free(Attachment{ContainerID: "b", IfName: "eth0", HostVeth: "flb"}, at(8)); len(freed) != 1 {
 		t.Errorf("DEL of the pod frees %+v", freed)
+	}
+	if err := s.validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a namespace has of the blocks, and nobody holds, is its own from then on.
+func TestAdoptFound(t *testing.T) {
+	block := netip.MustParsePrefix("10.9.0.0/29")
+	addr := func(n byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, 0, n}) }
+	s := State{Allocations: []Allocation{{Address: addr(2), Kind: KindIPAM, ContainerID: "c", Netns: "/run/netns/c", NetnsInode: 3}}}
+	adopted := s.AdoptFound([]Found{
+		{Netns: "/run/netns/b", NetnsInode: 8, Addresses: []netip.Addr{addr(1), addr(2), addr(9)}},
+		{Netns: "/run/netns/d", NetnsInode: 9, Addresses: []netip.Addr{addr(1), addr(0)}},
+	}, []netip.Prefix{block}, Stamp{BootID: "boot", At: 7})
+	want := []string{"10.9.0.0 /run/netns/d 9 boot 7", "10.9.0.1 /run/netns/b 8 boot 7", "10.9.0.2 /run/netns/c 3  0"}
+	var got []string
+	for _, a := range s.Allocations {
+		got = append(got, fmt.Sprintf("%s %s %d %s %d", a.Address, a.Netns, a.NetnsInode, a.BootID, a.At))
+	}
+	if !slices.Equal(got, want) || len(adopted) != 2 {
+		t.Errorf("holds %q, %d adopted, want %q", got, len(adopted), want)
 	}
 	if err := s.validate(); err != nil {
 		t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairlead.dev/bgp"
+	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/plan"
 	"fairlead.dev/controller/view"
 )
@@ -31,7 +32,10 @@ type Options struct {
 	// EndOfRIBTimeout is how long after the start of BGP learned routes of an
 	// earlier agent are kept while a peer has not sent its End-of-RIB.
 	EndOfRIBTimeout time.Duration
-	Logger          *slog.Logger
+	// Attached lists the addresses in the pods' namespaces: those of fairlead-ipam
+	// are in no route of ours. nil finds none.
+	Attached func() ([]store.Found, error)
+	Logger   *slog.Logger
 }
 
 // Agent makes one node what the API wants it to be.
@@ -190,9 +194,10 @@ func (a *Agent) sync(ctx context.Context) error {
 	if !a.ribComplete {
 		heard = a.speaker.Sessions()
 	}
+	in, adoptErr := a.adoptAttachments(in)
 	snapshot, ribErr, err := a.observe(in)
 	if err != nil {
-		return errors.Join(prepareErr, err)
+		return errors.Join(prepareErr, adoptErr, err)
 	}
 	p, problems := plan.Compute(snapshot)
 	a.logProblems(problems)
@@ -203,7 +208,7 @@ func (a *Agent) sync(ctx context.Context) error {
 		a.deadline = time.Now().Add(a.opts.EndOfRIBTimeout)
 	}
 	done := a.apply(ctx, p, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
-	done.err = errors.Join(prepareErr, ribErr, done.err)
+	done.err = errors.Join(prepareErr, adoptErr, ribErr, done.err)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.speaker.Sessions())
 	offerErr := a.offer(&v)
 	a.publish(v)

@@ -44,7 +44,10 @@ type rig struct {
 	dir     string // the store's
 	intents *intents
 	links   *links
-	runtime *criRuntime
+	// found, or foundErr, is in the pods' namespaces.
+	found    []store.Found
+	foundErr error
+	runtime  *criRuntime
 }
 
 // criRuntime is told that the node is ready.
@@ -162,7 +165,8 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 	}
 	r.Agent = node.New(node.Options{
 		Name: "n1", SyncInterval: 100 * time.Millisecond, ResyncInterval: time.Minute, EndOfRIBTimeout: 2 * time.Minute,
-		Logger: slog.New(slog.DiscardHandler),
+		Attached: func() ([]store.Found, error) { return r.found, r.foundErr },
+		Logger:   slog.New(slog.DiscardHandler),
 	}, r.intents, r.speaker, r.kernel, r.store, r.links, r.runtime)
 	return r
 }

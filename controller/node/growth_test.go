@@ -1,8 +1,10 @@
 package node_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -202,4 +204,49 @@ func TestIPAMOnly(t *testing.T) {
 		r.says(t, "with one for pods", v1alpha1.ConditionReady, "Synced", "1 blocks programmed")
 		r.says(t, "with one for pods", v1alpha1.ConditionAddressesAvailable, "Available", "")
 	})
+}
+
+// A store that was removed under attachments of other plugins is made anew with
+// the addresses that their namespaces have, and gives none out before.
+func TestAttachmentsOutliveTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := growing(t)
+		r.setBlock(func(b *v1alpha1.IPBlock) { b.Spec.IPAMOnly = true })
+		folder := t.TempDir()
+		r.foundErr = errors.New("not permitted")
+		r.found = []store.Found{
+			{Netns: filepath.Join(folder, "not-there", "a"), NetnsInode: 4, Addresses: []netip.Addr{away.Addr(), own.Addr()}},
+			{Netns: filepath.Join(folder, "not-there", "b"), NetnsInode: 5, Addresses: []netip.Addr{own.Addr(), own.Addr().Next()}},
+		}
+		r.start(t)
+		if s, _ := r.store.Read(); len(s.Leases) > 0 {
+			t.Errorf("leases %+v while nobody knows what is in use", s.Leases)
+		}
+		r.says(t, "until then", v1alpha1.ConditionReady, "SyncFailed", "not permitted")
+		r.foundErr = nil
+		r.settle()
+		s, _ := r.store.Read()
+		var got []string
+		for _, a := range s.Allocations {
+			got = append(got, fmt.Sprintf("%s %s %d", a.Kind, a.Address, a.NetnsInode))
+		}
+		if want := []string{"ipam 10.244.0.0 4", "ipam 10.244.0.1 5"}; !slices.Equal(got, want) {
+			t.Errorf("holds %v, want %v", got, want)
+		}
+		if len(s.Leases) != 1 || r.View().State.Blocks[0].Used != 2 {
+			t.Errorf("store: %+v, reported: %+v", s.Leases, r.View().State.Blocks)
+		}
+		r.found[1].Addresses = append(r.found[1].Addresses, nthAfter(own.Addr(), 9))
+		r.settle() // what the store has a lease of is its own to know
+		if s, _ := r.store.Read(); len(s.Allocations) != 2 {
+			t.Errorf("holds %+v", s.Allocations)
+		}
+	})
+}
+
+func nthAfter(a netip.Addr, n int) netip.Addr {
+	for range n {
+		a = a.Next()
+	}
+	return a
 }
