@@ -41,9 +41,14 @@ type schema struct {
 	Required    []string          `json:"required"`
 	Properties  map[string]schema `json:"properties"`
 	Items       *schema           `json:"items"`
-	Rules       []struct {
-		Message string `json:"message"`
-	} `json:"x-kubernetes-validations"`
+	Rules       []rule            `json:"x-kubernetes-validations"`
+}
+
+// rule is one that the API server enforces. A rule whose message is made by an
+// expression has none here: the field's description says what it asks for.
+type rule struct {
+	Message   string `json:"message"`
+	FieldPath string `json:"fieldPath"`
 }
 
 // known are types of Kubernetes itself, told in a word instead of field by field.
@@ -87,8 +92,10 @@ func (s schema) limits() string {
 	if s.MaxItems != nil {
 		parts = append(parts, fmt.Sprintf("at most %d", *s.MaxItems))
 	}
-	for _, rule := range s.Rules {
-		parts = append(parts, rule.Message)
+	for _, r := range s.Rules {
+		if r.Message != "" {
+			parts = append(parts, r.Message)
+		}
 	}
 	if s.Items != nil {
 		if l := s.Items.limits(); l != "" && s.Items.Properties == nil {

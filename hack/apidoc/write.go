@@ -49,9 +49,7 @@ func (d definition) write(b *strings.Builder) {
 			fmt.Fprintf(b, ", short `%s`", strings.Join(short, "`, `"))
 		}
 		fmt.Fprintf(b, "\n\n%s\n", oneLine(root.Description))
-		for _, rule := range root.Rules {
-			fmt.Fprintf(b, "\nRule: %s.\n", rule.Message)
-		}
+		writeRules(b, "", root.Rules)
 		for _, part := range []string{"spec", "status"} {
 			s, ok := root.Properties[part]
 			if !ok {
@@ -61,9 +59,19 @@ func (d definition) write(b *strings.Builder) {
 			for _, f := range s.fields(part + ".") {
 				f.write(b)
 			}
-			for _, rule := range s.Rules {
-				fmt.Fprintf(b, "\nRule: %s.\n", rule.Message)
-			}
+			writeRules(b, part, s.Rules)
+		}
+	}
+}
+
+func writeRules(b *strings.Builder, of string, rules []rule) {
+	for _, r := range rules {
+		switch {
+		case r.Message == "":
+		case r.FieldPath != "":
+			fmt.Fprintf(b, "\nRule for `%s%s`: %s.\n", of, r.FieldPath, r.Message)
+		default:
+			fmt.Fprintf(b, "\nRule: %s.\n", r.Message)
 		}
 	}
 }

@@ -37,7 +37,7 @@ spec:
         properties:
           spec:
             required: [masts]
-            x-kubernetes-validations: [{message: no mast without sail}]
+            x-kubernetes-validations: [{message: no mast without sail}, {messageExpression: made}, {fieldPath: .rig, message: fits the masts}]
             properties:
               masts: {type: integer, minimum: 1, maximum: 5, default: 3, description: How many.}
               rig: {type: string, enum: [Barque, Brig]}
@@ -70,6 +70,8 @@ Rule: name it well.
 | ` + "`spec.selector`" + ` | LabelSelector |  |  |
 
 Rule: no mast without sail.
+
+Rule for ` + "`spec.rig`" + `: fits the masts.
 `
 
 func TestWrite(t *testing.T) {
