@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"time"
 
 	"github.com/containernetworking/cni/libcni"
@@ -99,7 +99,7 @@ func (k *Keeper) tell(found Found) {
 	if found.Changed && !was.Changed {
 		k.log.Warn("CNI configuration was changed by hand: it is written anew when the agent starts next", "file", filepath.Join(k.dir, ConfName))
 	}
-	if reflect.DeepEqual(found.Rivals, was.Rivals) {
+	if slices.EqualFunc(found.Rivals, was.Rivals, Rival.equal) {
 		return
 	}
 	for _, r := range found.Rivals {

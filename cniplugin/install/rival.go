@@ -28,6 +28,10 @@ type Rival struct {
 	Broken error
 }
 
+func (r Rival) equal(other Rival) bool {
+	return r.Name == other.Name && fmt.Sprint(r.Broken) == fmt.Sprint(other.Broken)
+}
+
 // rivals are the rivals in dir, by name. One that passes pods on to us is none.
 func rivals(dir string) ([]Rival, error) {
 	// What runtimes read, in the order in which they do: os.ReadDir sorts.
