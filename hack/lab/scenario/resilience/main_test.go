@@ -56,6 +56,7 @@ func TestResilience(t *testing.T) {
 		run  func(*scene, *testing.T)
 	}{
 		{"agents are killed and started again", (*scene).agentsRestart},
+		{"pods come and go while the agent is killed", (*scene).podsComeAndGo},
 		{"an agent starts while the API server is down", (*scene).startsWithoutAPI},
 		{"the control plane is killed", (*scene).controlPlaneRestarts},
 		{"the leading controller is killed", (*scene).leaderKilled},
