@@ -42,17 +42,9 @@ type Want struct {
 	Is4 bool
 }
 
-// group is the blocks that stand in for each other: those of a family for pods,
-// those of one pool for attachments, which name it.
-type group struct {
-	is4      bool
-	ipamPool string
-}
-
 // member is a Leased block in the light of its use.
 type member struct {
 	cidr           netip.Prefix
-	poolUID        string
 	capacity, used int64
 	closed, idle   bool
 }
@@ -61,10 +53,12 @@ func (m member) free() int64 { return max(0, m.capacity-m.used) }
 
 // planGrowth says how many blocks the node needs, and which it can do without:
 // these are closed first and taken back then, when no address can be given out
-// of them any more. Of each pool one block stays.
+// of them any more. Of each pool one block stays. Each pool is looked at by itself,
+// also where another of its family has room: a network may name the pools that its
+// pods take from.
 func planGrowth(s Snapshot, pools map[string]v1alpha1.IPPool) ([]Want, map[netip.Prefix]bool) {
 	wants := map[string]*Want{}
-	groups := map[group][]member{}
+	members := map[string][]member{} // by pool
 	for _, b := range s.Intent.Blocks {
 		cidr, bad := parsePrefix("", "", b.Spec.CIDR)
 		if bad != nil || b.Spec.State != v1alpha1.BlockLeased {
@@ -80,57 +74,43 @@ func planGrowth(s Snapshot, pools map[string]v1alpha1.IPPool) ([]Want, map[netip
 			wants[b.Spec.PoolUID] = w
 		}
 		w.Has, w.Count = w.Has+1, w.Count+1
-		g := group{is4: w.Is4}
-		if w.IPAMOnly {
-			g.ipamPool = w.PoolUID
-		}
-		groups[g] = append(groups[g], weigh(cidr, b, s.Leases[cidr], pool))
+		members[w.PoolUID] = append(members[w.PoolUID], weigh(cidr, b, s.Leases[cidr], pool))
 	}
 	surplus := map[netip.Prefix]bool{}
-	for _, members := range groups {
-		// From the highest: addresses are given out from the lowest.
-		slices.SortFunc(members, func(a, b member) int { return dataplane.ComparePrefix(b.cidr, a.cidr) })
-		balance(members, wants, surplus, func(uid string) bool { return leasesHere(pools[uid], s.Intent.Node) })
-	}
 	out := make([]Want, 0, len(wants))
-	for _, w := range wants {
+	for uid, w := range wants {
+		if leasesHere(pools[uid], s.Intent.Node) {
+			balance(w, members[uid], surplus)
+		}
 		out = append(out, *w)
 	}
 	slices.SortFunc(out, func(a, b Want) int { return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.PoolUID, b.PoolUID)) })
 	return out, surplus
 }
 
-// balance compares what a group has free with what it needs. Every pool that may
-// grow is asked: which of them has a block left is not known here.
-func balance(members []member, wants map[string]*Want, surplus map[netip.Prefix]bool, leases func(poolUID string) bool) {
+// balance compares what a pool's blocks have free with what the node needs.
+func balance(w *Want, members []member, surplus map[netip.Prefix]bool) {
 	var free, used int64
 	for _, m := range members {
 		free, used = free+m.free(), used+m.used
 	}
 	low := max(1, min(reserve, used))
+	// From the highest: addresses are given out from the lowest.
+	slices.SortFunc(members, func(a, b member) int { return dataplane.ComparePrefix(b.cidr, a.cidr) })
 	for _, m := range members {
-		w := wants[m.poolUID]
 		least := returnFactor * low
 		if m.closed {
 			least = low // on its way already
 		}
-		if m.used == 0 && (m.idle || m.closed) && w.Count > 1 && free-m.free() >= least && leases(m.poolUID) {
+		if m.used == 0 && (m.idle || m.closed) && w.Count > 1 && free-m.free() >= least {
 			surplus[m.cidr] = true
 			w.Count--
 			free -= m.free()
 		}
 	}
-	if free >= low {
-		return
-	}
-	asked := map[string]bool{}
-	for _, m := range members {
-		if asked[m.poolUID] || !leases(m.poolUID) {
-			continue
-		}
-		asked[m.poolUID] = true
-		size := room(m.cidr, nil)
-		wants[m.poolUID].Count += int((low - free + size - 1) / size)
+	if free < low {
+		size := room(members[0].cidr, nil)
+		w.Count += int((low - free + size - 1) / size)
 	}
 }
 
@@ -143,7 +123,7 @@ func leasesHere(p v1alpha1.IPPool, node v1alpha1.BGPNode) bool {
 // weigh takes a block's room from the store. One that is not there yet counts
 // with all that it will have: it is asked for no more.
 func weigh(cidr netip.Prefix, b v1alpha1.IPBlock, held Lease, pool v1alpha1.IPPool) member {
-	m := member{cidr: cidr, poolUID: b.Spec.PoolUID, capacity: min(held.Capacity, mostRoom), used: held.Used}
+	m := member{cidr: cidr, capacity: min(held.Capacity, mostRoom), used: held.Used}
 	if held.UID == string(b.UID) { // else it was another lease that was closed, or idle
 		m.closed, m.idle = held.Closed, held.Idle
 	}

@@ -113,12 +113,8 @@ func TestGrowth(t *testing.T) {
 			blocks: []held{{"four", a, full(64, 30)}, {"six", "fd00::/122", full(64, 60)}},
 		},
 		{
-			name: "pools of one family stand in for each other", pools: []v1alpha1.IPPool{four, other}, want: []string{"four 1/1", "other 1/1"},
+			name: "pools of one family by themselves", pools: []v1alpha1.IPPool{four, other}, want: []string{"four 1/2", "other 1/1"},
 			blocks: []held{{"four", a, full(64, 64)}, {"other", b, full(64, 0)}},
-		},
-		{
-			name: "until both are low", pools: []v1alpha1.IPPool{four, other}, want: []string{"four 1/2", "other 1/2"},
-			blocks: []held{{"four", a, full(64, 64)}, {"other", b, full(64, 50)}},
 		},
 		{
 			name: "pools for attachments by themselves", pools: []v1alpha1.IPPool{four, lan, lan2}, want: []string{"four 1/2", "lan 1/1", "lan2 1/2"},
@@ -132,7 +128,7 @@ func TestGrowth(t *testing.T) {
 		{name: "unless it is needed", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 50)}, {"four", b, closed(64, 0)}}, want: []string{"four 2/2"}},
 		{name: "or was used in the last moment", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 2)}, {"four", b, closed(64, 1)}}, want: []string{"four 2/2"}},
 		{name: "the last stays", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, idle(64)}, {"four", b, idle(64)}}, want: []string{"four 2/1"}, closed: []string{b}},
-		{name: "one of each pool", pools: []v1alpha1.IPPool{four, other}, blocks: []held{{"four", a, idle(64)}, {"other", b, idle(64)}}, want: []string{"four 1/1", "other 1/1"}},
+		{name: "one of each pool stays", pools: []v1alpha1.IPPool{four, other}, blocks: []held{{"four", a, idle(64)}, {"other", b, idle(64)}}, want: []string{"four 1/1", "other 1/1"}},
 		{name: "several at once, and never too many", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", ta, full(8, 4)}, {"four", tb, idle(8)}, {"four", tc, idle(8)}}, want: []string{"four 3/2"}, closed: []string{tc}},
 		{name: "the lowest is idle", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, idle(64)}, {"four", b, full(64, 3)}}, want: []string{"four 2/1"}, closed: []string{a}},
 		{name: "a disabled pool keeps all", pools: []v1alpha1.IPPool{disabled}, blocks: []held{{"four", a, full(64, 2)}, {"four", b, idle(64)}}, want: []string{"four 2/2"}},
