@@ -69,6 +69,12 @@ func (n *Node) InstallCNI(ctx context.Context) error {
 	return err
 }
 
+// Cleanup takes Fairlead off the node; its error has what the agent said.
+func (n *Node) Cleanup(ctx context.Context) error {
+	_, err := n.Exec(ctx, append([]string{n.lab.program(programAgent), "cleanup"}, n.settings()...)...)
+	return err
+}
+
 func (n *Node) path(elements ...string) string {
 	return n.lab.path(append([]string{"nodes", n.Name}, elements...)...)
 }

@@ -135,21 +135,43 @@ func (p Pod) config() *libcni.RuntimeConf {
 	}
 }
 
-// DelPod has the plugin unwire the pod and removes its namespace.
-func (l *Lab) DelPod(ctx context.Context, name string) error {
-	pod, err := l.Pod(name)
+// chosen is the configuration that a runtime takes for what comes after ADD.
+type chosen func(runtime *libcni.CNIConfig, present *libcni.NetworkConfigList, pod Pod) (*libcni.NetworkConfigList, error)
+
+// present is the node's configuration of now, which containerd takes.
+func present(_ *libcni.CNIConfig, list *libcni.NetworkConfigList, _ Pod) (*libcni.NetworkConfigList, error) {
+	return list, nil
+}
+
+// asAdded is the configuration that the pod was added with, which the runtime has
+// kept. CRI-O takes it.
+func asAdded(runtime *libcni.CNIConfig, list *libcni.NetworkConfigList, pod Pod) (*libcni.NetworkConfigList, error) {
+	kept, _, err := runtime.GetNetworkListCachedConfig(list, pod.config())
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("configuration that the runtime has kept: %w", err)
 	}
-	runtime, list, err := l.Node(pod.Node).runtime()
+	return libcni.NetworkConfFromBytes(kept)
+}
+
+// DelPod has the plugins of the node's present configuration unwire the pod, as
+// containerd does, and removes its namespace.
+func (l *Lab) DelPod(ctx context.Context, name string) error { return l.delPod(ctx, name, present) }
+
+// DelPodAsAdded is DelPod by the configuration that the pod was added with, as
+// CRI-O does.
+func (l *Lab) DelPodAsAdded(ctx context.Context, name string) error {
+	return l.delPod(ctx, name, asAdded)
+}
+
+func (l *Lab) delPod(ctx context.Context, name string, choose chosen) error {
+	err := l.with(name, choose, func(runtime *libcni.CNIConfig, list *libcni.NetworkConfigList, pod Pod) error {
+		if err := runtime.DelNetworkList(ctx, list, pod.config()); err != nil {
+			return err
+		}
+		return removeNamespaces(ctx, []string{pod.NetNS})
+	})
 	if err != nil {
-		return err
-	}
-	if err := runtime.DelNetworkList(ctx, list, pod.config()); err != nil {
-		return fmt.Errorf("delete pod %s of %s: %w", name, pod.Node, err)
-	}
-	if err := removeNamespaces(ctx, []string{pod.NetNS}); err != nil {
-		return fmt.Errorf("delete pod %s of %s: %w", name, pod.Node, err)
+		return fmt.Errorf("delete pod %s: %w", name, err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,8 +179,23 @@ func (l *Lab) DelPod(ctx context.Context, name string) error {
 	return l.saveLocked()
 }
 
-// CheckPod runs the plugin's CHECK on a pod.
+// CheckPod runs the CHECK of the plugins of the node's present configuration on a pod.
 func (l *Lab) CheckPod(ctx context.Context, name string) error {
+	return l.checkPod(ctx, name, present)
+}
+
+// CheckPodAsAdded is CheckPod by the configuration that the pod was added with.
+func (l *Lab) CheckPodAsAdded(ctx context.Context, name string) error {
+	return l.checkPod(ctx, name, asAdded)
+}
+
+func (l *Lab) checkPod(ctx context.Context, name string, choose chosen) error {
+	return l.with(name, choose, func(runtime *libcni.CNIConfig, list *libcni.NetworkConfigList, pod Pod) error {
+		return runtime.CheckNetworkList(ctx, list, pod.config())
+	})
+}
+
+func (l *Lab) with(name string, choose chosen, do func(*libcni.CNIConfig, *libcni.NetworkConfigList, Pod) error) error {
 	pod, err := l.Pod(name)
 	if err != nil {
 		return err
@@ -167,7 +204,10 @@ func (l *Lab) CheckPod(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return runtime.CheckNetworkList(ctx, list, pod.config())
+	if list, err = choose(runtime, list, pod); err != nil {
+		return err
+	}
+	return do(runtime, list, pod)
 }
 
 // Pod finds a pod by name.

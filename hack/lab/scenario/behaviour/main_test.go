@@ -72,6 +72,10 @@ func TestBehaviour(t *testing.T) {
 		{"mistakes are said and isolated", (*scene).mistakes},
 		{"unknown settings", (*scene).unknownSettings},
 		{"runtime calls amiss", (*scene).runtimeAmiss},
+		{"the CNI configuration is kept", (*scene).configurationKept},
+		{"other CNI configurations are reported", (*scene).rivalsReported},
+		{"a node is upgraded and downgraded under live pods", (*scene).upgraded},
+		{"a node is uninstalled under live pods", (*scene).uninstalled},
 	} {
 		t.Run(scenario.name, func(t *testing.T) {
 			if err := s.Dead(); err != nil {
