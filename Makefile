@@ -58,6 +58,9 @@ generate: ## Deepcopy, CRDs, the chart's copies, the tables of the docs
 check-generated: generate
 	git diff --exit-code -- $(GENERATED)
 
+conformance: ## Ask our CNI plugin and the reference's what the specification demands: docs/cni-conformance.md (root)
+	go run ./hack/conformance/cmd/conformance -o docs/cni-conformance.md
+
 bench: build ## Measure ourselves and the reference beside us: AREA=cni JSON=file
 	go run ./hack/bench -area "$(AREA)" -json "$(JSON)"
 
