@@ -20,8 +20,10 @@ import (
 const ipv6Conf = "/proc/sys/net/ipv6/conf"
 
 // Wire makes the pod's link and all that goes over it, in three exchanges with
-// the kernel: the pair, the host's end, the pod's end. On error
-// nothing is left, unless it is ErrNotUndone.
+// the kernel: the pair, the host's end, the pod's end. The host's end is up from
+// the start and has no carrier, so passes nothing, until the pod's end is up, the
+// first step of the third exchange. On error nothing is left, unless it is
+// ErrNotUndone.
 func (n *Node) Wire(pod *Namespace, s Spec) error {
 	near, far := nl.End{Name: s.Host, MAC: s.HostMAC()}, nl.End{Name: s.Pod, MAC: s.PodMAC()}
 	err := n.conn.Batch([]nl.Message{nl.AddVeth(near, far, pod.fd(), s.MTU)})[0]
@@ -173,11 +175,7 @@ func run(conn *nl.Conn, steps []step) (failed []step, first error) {
 }
 
 func hostSteps(s Spec, index uint32, ipv6 bool) []step {
-	steps := []step{{what: "guard link " + s.Host, msg: nl.Guard(index)}}
-	if ipv6 {
-		steps = append(steps, step{what: "stop autoconfiguration of link " + s.Host, msg: nl.NoLinkLocal(index)})
-	}
-	steps = append(steps, step{what: "set link " + s.Host + " up", msg: nl.LinkUp(index)})
+	steps := []step{{what: "guard link " + s.Host, msg: nl.Guard(index, ipv6)}}
 	for _, addr := range s.Addresses {
 		gateway := Gateway(addr)
 		steps = append(
@@ -200,10 +198,7 @@ func hostSteps(s Spec, index uint32, ipv6 bool) []step {
 // make the gateway a destination of its own, not only one that is said to be on
 // the link, for whoever copies the pod's routes to another table (sbr).
 func podSteps(s Spec, index uint32) []step {
-	steps := []step{
-		{what: "let the pod's link " + s.Pod + " announce its MAC", msg: nl.Announce(index)},
-		{what: "set the pod's link " + s.Pod + " up", msg: nl.LinkUp(index)},
-	}
+	steps := []step{{what: "set the pod's link " + s.Pod + " up", msg: nl.LinkUpAnnouncing(index)}}
 	for _, addr := range s.Addresses {
 		gateway := Gateway(addr)
 		route := func(to netip.Prefix, hop nl.Hop) nl.Message {

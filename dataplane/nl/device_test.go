@@ -34,7 +34,7 @@ func FuzzParseNeighbour(f *testing.F) {
 // What a request says is what the parser of answers reads.
 func TestRequestsReadBack(t *testing.T) {
 	d, err := parseDevice(body(AddVeth(End{Name: "fla", MAC: MAC{2, 1}}, End{Name: "eth0"}, 3, 1400)))
-	if err != nil || d.Name != "fla" || d.MTU != 1400 || d.MAC != (MAC{2, 1}) || d.Up || d.Operational {
+	if err != nil || d.Name != "fla" || d.MTU != 1400 || d.MAC != (MAC{2, 1}) || !d.Up || d.Operational {
 		t.Errorf("veth: %+v, %v", d, err)
 	}
 	want := Neighbour{Link: 7, Addr: netip.MustParseAddr("fe80::1"), MAC: MAC{2, 3}, State: unix.NUD_PERMANENT}

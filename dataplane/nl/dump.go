@@ -107,7 +107,7 @@ func (c *Conn) dump(req Message, each func(body []byte) error) error {
 	}
 	var interrupted, done bool
 	var failed error
-	for !done {
+	for nudges := 0; !done; {
 		err := c.receive(func(h unix.NlMsghdr, body []byte) error {
 			switch {
 			case h.Seq == req.Seq && (h.Type == unix.NLMSG_DONE || h.Type == unix.NLMSG_ERROR):
@@ -127,8 +127,13 @@ func (c *Conn) dump(req Message, each func(body []byte) error) error {
 		})
 		switch {
 		case errors.Is(err, unix.ENOBUFS): // notifications were lost; the dump goes on
+			interrupted, err = true, nil
+		case errors.Is(err, unix.EAGAIN) && nudges < maxNudges:
 			interrupted = true
-		case err != nil:
+			nudges++
+			err = c.nudge()
+		}
+		if err != nil {
 			return fmt.Errorf("read from the kernel: %w", err)
 		}
 	}
@@ -136,6 +141,19 @@ func (c *Conn) dump(req Message, each func(body []byte) error) error {
 		return ErrInterrupted
 	}
 	return failed
+}
+
+// maxNudges bounds how often one dump is nudged. Each asks for room once more.
+const maxNudges = 1000
+
+// nudge makes the kernel go on with a dump that it gave up for a moment because
+// notifications had taken all the room (netlink_dump): it does so only when there
+// is something to read, and all of that may have been read by then. The answer to
+// nothing is something.
+func (c *Conn) nudge() error {
+	req := request(unix.NLMSG_NOOP, unix.NLM_F_ACK)
+	req.Seq = c.next()
+	return c.send(req.Serialize())
 }
 
 // endOfDump reads the negative errno with which NLMSG_DONE and NLMSG_ERROR begin.

@@ -24,9 +24,10 @@ type End struct {
 	MAC  MAC
 }
 
-// AddVeth is the request to make a pair: near in the socket's namespace, far in
-// the one that the file descriptor is open on, both down (the kernel sets no end
-// up before the pair is one). It is refused with EEXIST if either name is taken.
+// AddVeth is the request to make a pair: near in the socket's namespace and up,
+// far in the one that the file descriptor is open on and down (the kernel sets it
+// not up before the pair is one), so that near has no carrier yet. It is refused
+// with EEXIST if either name is taken.
 func AddVeth(near, far End, namespace int, mtu uint32) Message {
 	peer := nest(
 		rtnl.VETH_INFO_PEER, link(0), ifName(far.Name), rtnl.NewRtAttr(unix.IFLA_ADDRESS, far.MAC[:]),
@@ -38,7 +39,7 @@ func AddVeth(near, far End, namespace int, mtu uint32) Message {
 	)
 	return request(
 		unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL,
-		link(0), ifName(near.Name), rtnl.NewRtAttr(unix.IFLA_ADDRESS, near.MAC[:]),
+		up(link(0)), ifName(near.Name), rtnl.NewRtAttr(unix.IFLA_ADDRESS, near.MAC[:]),
 		attrUint32(unix.IFLA_MTU, mtu), info,
 	)
 }
@@ -50,34 +51,35 @@ func DeleteLink(name string) Message {
 
 // LinkUp is the request to set a link up.
 func LinkUp(index uint32) Message {
-	msg := link(index)
-	msg.Flags, msg.Change = unix.IFF_UP, unix.IFF_UP
-	return request(unix.RTM_NEWLINK, 0, msg)
+	return request(unix.RTM_NEWLINK, 0, up(link(index)))
 }
 
-// Guard is the request to make a link a router's port to an untrusted
-// neighbour: IPv4 is forwarded from it, with strict source checks.
-func Guard(index uint32) Message {
-	return setFamily(index, unix.AF_INET, nest(
+// LinkUpAnnouncing is LinkUp with the request that the link tell its neighbours
+// by ARP when its MAC changes.
+func LinkUpAnnouncing(index uint32) Message {
+	announce := nest(unix.AF_INET, nest(unix.IFLA_INET_CONF, attrUint32(devconfARPNotify, 1)))
+	return request(unix.RTM_NEWLINK, 0, up(link(index)), nest(unix.IFLA_AF_SPEC, announce))
+}
+
+// Guard is the request to make a link a router's port to an untrusted neighbour:
+// IPv4 is forwarded from it, with strict source checks, and, if the kernel has
+// IPv6, it makes no link-local address of itself. The kernel does that when the
+// link has a carrier, and obeys this after it set a link up, in one message too.
+func Guard(index uint32, ipv6 bool) Message {
+	families := []rtnl.NetlinkRequestData{nest(unix.AF_INET, nest(
 		unix.IFLA_INET_CONF, attrUint32(devconfForwarding, 1), attrUint32(devconfRPFilter, reversePathStrict),
-	))
+	))}
+	if ipv6 {
+		mode := rtnl.NewRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, []byte{rtnl.IN6_ADDR_GEN_MODE_NONE})
+		families = append(families, nest(unix.AF_INET6, mode))
+	}
+	return request(unix.RTM_NEWLINK, 0, link(index), nest(unix.IFLA_AF_SPEC, families...))
 }
 
-// Announce is the request that a link tell its neighbours by ARP when its MAC changes.
-func Announce(index uint32) Message {
-	return setFamily(index, unix.AF_INET, nest(unix.IFLA_INET_CONF, attrUint32(devconfARPNotify, 1)))
-}
-
-// NoLinkLocal is the request that a link make no IPv6 link-local address of
-// itself when it comes up. It comes too late in the message that sets it up.
-func NoLinkLocal(index uint32) Message {
-	mode := rtnl.NewRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, []byte{rtnl.IN6_ADDR_GEN_MODE_NONE})
-	return setFamily(index, unix.AF_INET6, mode)
-}
-
-// setFamily sets one address family's setting of a link.
-func setFamily(index uint32, family int, setting *rtnl.RtAttr) Message {
-	return request(unix.RTM_NEWLINK, 0, link(index), nest(unix.IFLA_AF_SPEC, nest(family, setting)))
+// up makes of a message one that sets its link up.
+func up(msg *rtnl.IfInfomsg) *rtnl.IfInfomsg {
+	msg.Flags, msg.Change = unix.IFF_UP, unix.IFF_UP
+	return msg
 }
 
 // link is struct ifinfomsg.

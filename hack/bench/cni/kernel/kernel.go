@@ -37,7 +37,6 @@ func Add(path, host string, addr netip.Addr) error {
 		}
 		return configure(node, host, func(link uint32) []nl.Message {
 			return []nl.Message{
-				nl.LinkUp(link),
 				nl.AddRoute(nl.Route{
 					Prefix: netip.PrefixFrom(addr, 32), Table: unix.RT_TABLE_MAIN, Protocol: dataplane.ProtocolPod,
 					Type: unix.RTN_UNICAST, Hops: []nl.Hop{{Link: link}},
