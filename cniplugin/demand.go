@@ -34,8 +34,10 @@ func (r request) readDemand() (demand, error) {
 			CNI asked `json:"cni"`
 		} `json:"args"`
 	}
-	if err := json.Unmarshal(r.config, &in); err != nil {
-		return demand{}, fmt.Errorf("%w: %w", errDecode, err)
+	if r.mentions("runtimeConfig", "args") {
+		if err := json.Unmarshal(r.config, &in); err != nil {
+			return demand{}, fmt.Errorf("%w: %w", errDecode, err)
+		}
 	}
 	var byEnv asked
 	if list := r.arg("IP"); list != "" {

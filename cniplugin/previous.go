@@ -15,6 +15,9 @@ var errNoPrevious = errors.New("prevResult is missing, CHECK needs that of ADD")
 
 // previous is the result that the configuration carries, nil if it has none.
 func (r request) previous() (*types100.Result, error) {
+	if !r.mentions("prevResult") {
+		return nil, nil
+	}
 	var in struct {
 		PrevResult json.RawMessage `json:"prevResult"`
 	}

@@ -1,6 +1,7 @@
 package cniplugin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -176,4 +177,11 @@ func printJSON(w io.Writer, v any) error {
 	}
 	_, err = w.Write(append(data, '\n'))
 	return err
+}
+
+// mentions says that the configuration may have one of the keys. Where it has
+// none, which is usual, it need not be decoded again.
+func (r request) mentions(keys ...string) bool {
+	escaped := bytes.IndexByte(r.config, '\\') >= 0 // a key may be written so
+	return escaped || slices.ContainsFunc(keys, func(key string) bool { return bytes.Contains(r.config, []byte(key)) })
 }
