@@ -68,7 +68,7 @@ func parseConf(data []byte) (conf, error) {
 			return c, err
 		}
 	}
-	return c, c.place.check()
+	return c, c.check()
 }
 
 // refuseUnknown refuses the first key, by name, that isKnown says no to. Keys are

@@ -181,5 +181,5 @@ func (p plugin) ipamStatus(r request) error {
 	if err != nil {
 		return err
 	}
-	return c.place.available(store.KindIPAM, c.Pools)
+	return c.available(store.KindIPAM, c.Pools)
 }

@@ -67,7 +67,7 @@ func parseIPAM(data []byte) (ipamConf, error) {
 		addr, _ := netip.ParseAddr(server) // what is none is the reader's to refuse
 		c.others = append(c.others, addr)
 	}
-	return c, c.place.check()
+	return c, c.check()
 }
 
 func ipamSection(data []byte) (json.RawMessage, error) {

@@ -2,6 +2,7 @@ package cniplugin_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -138,7 +139,7 @@ func TestDelAfterARebootFreesNobodyElses(t *testing.T) {
 	n.remakeStore(t)
 	n.lease(t, netip.MustParsePrefix("10.77.1.0/32"), netip.MustParsePrefix("fd77:1::/128"))
 	heir := n.newPod(t, "1.1.0")
-	if diff := cmp.Diff(addressesText(stale), addressesText(heir.mustAdd(t))); diff != "" {
+	if diff := cmp.Diff(fmt.Sprint(addresses(stale)), fmt.Sprint(addresses(heir.mustAdd(t)))); diff != "" {
 		t.Fatalf("the test is about the same addresses:\n%s", diff)
 	}
 	for _, netns := range []string{old.rt.NetNS, "", "/run/netns/gone", heir.rt.NetNS} {
@@ -154,21 +155,6 @@ func TestDelAfterARebootFreesNobodyElses(t *testing.T) {
 	if err := heir.check(); err != nil {
 		t.Errorf("the heir: %v", err)
 	}
-}
-
-func addressesText(r interface {
-	GetAsVersion(string) (types.Result, error)
-}) []string {
-	data, _ := json.Marshal(r)
-	var got struct {
-		IPs []struct{ Address string }
-	}
-	_ = json.Unmarshal(data, &got)
-	var out []string
-	for _, ip := range got.IPs {
-		out = append(out, ip.Address)
-	}
-	return out
 }
 
 // remakeStore removes the store and makes it as the agent does, from the kernel's routes.

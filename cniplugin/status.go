@@ -17,7 +17,7 @@ func (p plugin) status(r request) error {
 	if err != nil {
 		return err
 	}
-	return c.place.available(store.KindPod, c.Pools)
+	return c.available(store.KindPod, c.Pools)
 }
 
 // available says whether there is a store, and in it a block that an attachment

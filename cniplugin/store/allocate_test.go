@@ -326,8 +326,14 @@ func TestServes(t *testing.T) {
 		pools []string
 		want  bool
 	}{
-		{KindPod, nil, true}, {KindPod, []string{"red"}, true}, {KindPod, []string{"lan"}, false}, {KindPod, []string{"green"}, false},
-		{KindIPAM, nil, false}, {KindIPAM, []string{"lan"}, true}, {KindIPAM, []string{"red"}, true}, {KindIPAM, []string{"green"}, false},
+		{KindPod, nil, true},
+		{KindPod, []string{"red"}, true},
+		{KindPod, []string{"lan"}, false},
+		{KindPod, []string{"green"}, false},
+		{KindIPAM, nil, false},
+		{KindIPAM, []string{"lan"}, true},
+		{KindIPAM, []string{"red"}, true},
+		{KindIPAM, []string{"green"}, false},
 	} {
 		if got := s.Serves(tc.kind, tc.pools); got != tc.want {
 			t.Errorf("%s of %q: %v", tc.kind, tc.pools, got)
