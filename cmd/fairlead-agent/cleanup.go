@@ -81,16 +81,25 @@ func retire(dir string) error {
 	if err != nil {
 		return err
 	}
+	before, err := s.Read()
+	if errors.Is(err, store.ErrCorrupt) {
+		return nil // it gives out nothing either
+	}
+	if err != nil {
+		return err
+	}
+	namespaces := store.Look(before.NamespacePaths())
 	err = s.Update(func(st *store.State) error {
 		st.ReleaseLeaks(live, asOf, store.LeakGrace)
+		st.ReleaseGone(namespaces, asOf)
 		if n := len(st.Allocations); n > 0 {
-			return fmt.Errorf("%w: %d addresses were given out in the last %s (%s, ...)", errInUse, n, store.LeakGrace, st.Allocations[0].Address)
+			return fmt.Errorf("%w: %d addresses are those of attachments that other plugins wired, or were given out in the last %s (%s, ...)", errInUse, n, store.LeakGrace, st.Allocations[0].Address)
 		}
 		st.SetLeases(nil)
 		return nil
 	})
 	if errors.Is(err, store.ErrCorrupt) {
-		return nil // it gives out nothing either
+		return nil
 	}
 	return err
 }

@@ -213,12 +213,18 @@ func TestCleanupIsRefused(t *testing.T) {
 	}
 }
 
-// A leak is no pod: its link went long ago.
+// A leak is no pod: its link, or its namespace, went long ago.
 func TestCleanupWithALeakedAddress(t *testing.T) {
 	u := newUsed(t)
+	now, err := store.Now()
+	must(t, err)
 	must(t, u.store(t).Update(func(s *store.State) error {
 		_, err := s.Allocate(store.Request{
 			Attachment: store.Attachment{ContainerID: "c", IfName: "eth0", HostVeth: "flgone"}, Now: store.Stamp{BootID: "another boot"},
+		})
+		s.Allocations = append(s.Allocations, store.Allocation{
+			Address: s.Allocations[0].Address.Next(), Kind: store.KindIPAM, ContainerID: "c", IfName: "net1", Netns: filepath.Join(t.TempDir(), "gone"), NetnsInode: 1,
+			BootID: now.BootID, At: now.At - time.Minute,
 		})
 		return err
 	}))
