@@ -75,7 +75,7 @@ func TestPodName(t *testing.T) {
 
 // Every error says what to do, and keeps its words.
 func TestErrorCodes(t *testing.T) {
-	for _, h := range hints {
+	for _, h := range hints() {
 		e := cniError(errors.Join(errors.New("act and object"), h.is))
 		if e.Code != h.code || h.do == "" || !strings.Contains(e.Msg, "act and object") || e.Details != h.do {
 			t.Errorf("%v became %+v", h.is, e)

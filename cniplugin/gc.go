@@ -54,7 +54,7 @@ func (r request) stale(c place, kind store.Kind) ([]store.Allocation, error) {
 }
 
 // errNoList is a GC that does not say what is valid.
-var errNoList = fmt.Errorf("%w: the list of attachments that are valid is missing", errConf)
+var errNoList = errors.New("the list of attachments that are valid is missing")
 
 // validAttachments are those that the runtime knows. A list that is not there or
 // that cannot be understood says of no attachment that it is gone; one that is
@@ -70,7 +70,7 @@ func (r request) validAttachments() ([]store.Attachment, error) {
 		raw, there = keys[oldKey]
 	}
 	if !there {
-		return nil, errNoList
+		return nil, fmt.Errorf("%w: %w", errConf, errNoList)
 	}
 	var listed []types.GCAttachment
 	if err := json.Unmarshal(raw, &listed); err != nil {
