@@ -500,3 +500,41 @@ func TestAskedForAddressWithinItsCooldown(t *testing.T) {
 		t.Errorf("got %s, %d cooldowns waived", got, n.state(t).CooldownWaived)
 	}
 }
+
+// GC, Section 2: an error does not stop it; what it could not undo stays taken,
+// and is told.
+func TestGCGoesOnAfterAnError(t *testing.T) {
+	n := newNode(t, block4, block6)
+	a, b := n.newPod(t, "1.1.0"), n.newPod(t, "1.1.0")
+	for _, p := range []*pod{a, b} {
+		p.mustAdd(t)
+	}
+	odd := store.Attachment{ContainerID: "odd", IfName: "eth0", HostVeth: "notours"}
+	n.update(t, func(s *store.State) { // the first by address, and so first in turn
+		s.Allocations[0].ContainerID, s.Allocations[0].HostVeth = odd.ContainerID, odd.HostVeth
+	})
+	_, err := n.run("GC", n.conf("1.1.0", `"cni.dev/valid-attachments":[]`))
+	if err == nil || !strings.Contains(err.Error(), `container odd, interface eth0: delete link "notours"`) {
+		t.Errorf("GC: %v", err)
+	}
+	if held := n.state(t).Allocations; len(held) != 1 || held[0].ContainerID != "odd" || len(n.links(t)) != 0 {
+		t.Errorf("held after GC: %+v, links %v", held, n.links(t))
+	}
+	n.update(t, func(s *store.State) { s.Free(odd, store.Stamp{}) })
+}
+
+// Section 3: a runtime derives runtimeConfig from the capabilities that the
+// configuration declares.
+func TestCapabilities(t *testing.T) {
+	n := newNode(t, block4, block6)
+	const mac = "02:00:00:00:00:bb"
+	p := n.newPod(t, "1.0.0", `"capabilities":{"ips":true,"mac":true}`)
+	p.rt.CapabilityArgs = map[string]any{"ips": []string{"10.77.1.50/26", "fd77:1::32"}, "mac": mac, "portMappings": []any{}}
+	r := p.mustAdd(t)
+	if diff := cmp.Diff("[10.77.1.50 fd77:1::32]", fmt.Sprint(addresses(r))); diff != "" || r.Interfaces[1].Mac != mac {
+		t.Errorf("addresses (-want +got):\n%s\ninterface %+v", diff, r.Interfaces[1])
+	}
+	if err := p.check(); err != nil {
+		t.Errorf("CHECK: %v", err)
+	}
+}
