@@ -85,7 +85,7 @@ func call(ctx context.Context, target string, method protoreflect.MethodDescript
 	if err := conn.Invoke(ctx, path, request, answer); err != nil {
 		return nil, fmt.Errorf("call %s at %s: %w", path, target, err)
 	}
-	return protojson.Marshal(answer)
+	return protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(answer)
 }
 
 func message(d protoreflect.MessageDescriptor) (proto.Message, error) {

@@ -1,0 +1,148 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fairlead.dev/hack/lab"
+)
+
+// containerd is a machine's container runtime with all of its places in the
+// machine, called as kubelet calls it.
+type containerd struct {
+	scene   *scene
+	machine *machine
+	process *lab.Process
+	socket  string
+}
+
+// configuration of containerd 1.6. The native snapshotter copies, and works over
+// any file system; a score below our own needs CAP_SYS_RESOURCE.
+const configuration = `version = 2
+root = %[1]q
+state = %[2]q
+[grpc]
+  address = %[3]q
+[plugins."io.containerd.internal.v1.opt"]
+  path = %[1]q
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = %[4]q
+  restrict_oom_score_adj = true
+  tolerate_missing_hugetlb_controller = true
+  disable_apparmor = true
+  disable_tcp_service = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = %[5]q
+    conf_dir = %[6]q
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+`
+
+// startContainerd starts one that uses the node's own CNI folders.
+func (s *scene) startContainerd(t *testing.T) *containerd {
+	t.Helper()
+	requireProgram(t, "containerd", "containerd")
+	requireProgram(t, "runc", "runc")
+	n := s.Node(node)
+	// containerd wires loopback by a plugin of its own choice.
+	link(t, filepath.Join(s.tools.plugins, "loopback"), n.CNIBinDir())
+	folder := filepath.Join(s.machine.folder, "containerd")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := &containerd{scene: s, machine: s.machine, socket: filepath.Join(folder, "containerd.sock")}
+	conf := filepath.Join(folder, "config.toml")
+	text := fmt.Sprintf(configuration, filepath.Join(folder, "root"), filepath.Join(folder, "state"), c.socket, image, n.CNIBinDir(), n.CNIConfDir())
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if c.process, err = s.StartProcess(node+"-containerd", s.machine.command("containerd", "--config", conf)...); err != nil {
+		t.Fatal(err)
+	}
+	c.ready(t)
+	archive := filepath.Join(folder, "image.tar")
+	writeImage(t, archive, s.tools.actor())
+	s.machine.run(t, "ctr", "--address", c.socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", "native", archive)
+	s.eventually(t, "image in containerd", func(ctx context.Context) error {
+		var status struct{ Image *struct{} }
+		err := c.call(ctx, "ImageStatus", map[string]any{"image": map[string]any{"image": image}}, &status)
+		if err == nil && status.Image == nil {
+			err = fmt.Errorf("%s: not there", image)
+		}
+		return err
+	})
+	return c
+}
+
+// requireProgram skips the test without a program, and fails it in CI.
+func requireProgram(t *testing.T, program, debian string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("needs %s (Debian: %s)", program, debian)
+	}
+	t.Skipf("needs %s (Debian: %s)", program, debian)
+}
+
+// call makes a CRI call.
+func (c *containerd) call(ctx context.Context, method string, request, answer any) error {
+	in, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	out, err := execute(ctx, nil, string(in), c.scene.tools.cri(), "-socket", c.socket, method)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(out), answer)
+}
+
+// ready waits until containerd answers, has read the CNI configuration, and says
+// so as kubelet wants it for a node that is Ready.
+func (c *containerd) ready(t *testing.T) {
+	t.Helper()
+	c.scene.eventually(t, "containerd is ready", func(ctx context.Context) error {
+		var status struct {
+			Status struct {
+				Conditions []struct {
+					Type, Reason, Message string
+					Status                bool
+				}
+			}
+		}
+		if err := c.call(ctx, "Status", map[string]any{}, &status); err != nil {
+			return err
+		}
+		ok := map[string]bool{}
+		for _, condition := range status.Status.Conditions {
+			ok[condition.Type] = condition.Status
+		}
+		if !ok["RuntimeReady"] || !ok["NetworkReady"] {
+			return fmt.Errorf("%+v", status.Status.Conditions)
+		}
+		return nil
+	})
+}
+
+// version of the programs, for the log.
+func (c *containerd) version(t *testing.T) string {
+	t.Helper()
+	var v struct{ RuntimeName, RuntimeVersion string }
+	if err := c.call(t.Context(), "Version", map[string]any{}, &v); err != nil {
+		t.Fatal(err)
+	}
+	runc, _, _ := strings.Cut(c.machine.run(t, "runc", "--version"), "\n")
+	return v.RuntimeName + " " + v.RuntimeVersion + ", " + runc
+}

@@ -1,0 +1,110 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"fairlead.dev/hack/lab"
+	"fairlead.dev/hack/lab/labtest"
+	"fairlead.dev/hack/lab/topology"
+)
+
+const (
+	// bound is how long anything may take, on a busy machine.
+	bound = 45 * time.Second
+	tick  = 50 * time.Millisecond
+	// node is the one whose runtime the scenarios use, other one in its rack.
+	node  = "n1"
+	other = "n2"
+	// port that all servers listen on.
+	port = "8080"
+)
+
+// scene is a lab that scenarios share, each leaving it as it found it.
+type scene struct {
+	*lab.Lab
+	tools tools
+	// machine is the node as its own programs see it.
+	machine *machine
+	// far is a pod in the other rack: between it and the node are ToRs and spines.
+	far lab.Pod
+}
+
+func TestRuntime(t *testing.T) {
+	labtest.Root(t)
+	sweepCgroups(t)
+	s := &scene{tools: buildTools(t)}
+	topo := topology.Default()
+	topo.Racks[1].Nodes = topo.Racks[1].Nodes[:1]
+	// Registered before the lab, and so run after it: then no process is in them.
+	t.Cleanup(func() {
+		if s.Lab != nil {
+			removeCgroups(t, cgroupOf(s.Instance))
+		}
+	})
+	s.Lab = labtest.Up(t, lab.Options{Topology: &topo})
+	s.machine = s.startMachine(t, node)
+	s.far = s.addPod(t, topo.Racks[1].Nodes[0].Name, "far")
+	for _, scenario := range []struct {
+		name string
+		run  func(*scene, *testing.T)
+	}{
+		{"containerd", (*scene).containerd},
+		{"cnitool and chained plugins", (*scene).chains},
+		{"host ports", (*scene).hostPorts},
+		{"bandwidth", (*scene).bandwidth},
+		{"a chained plugin changes the MAC", (*scene).macChanged},
+		{"udev", (*scene).udev},
+	} {
+		t.Run(scenario.name, func(t *testing.T) {
+			if err := s.Dead(); err != nil {
+				t.Skip("a process of the lab ended by itself before")
+			}
+			began := time.Now()
+			scenario.run(s, t)
+			t.Logf("took %v", time.Since(began).Round(100*time.Millisecond))
+		})
+	}
+}
+
+// addPod adds a pod of the lab's own runtime, gone at the end of the test.
+func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
+	t.Helper()
+	pod, err := s.AddPod(t.Context(), node, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.DelPod(context.WithoutCancel(t.Context()), name); err != nil {
+			t.Error(err)
+		}
+	})
+	return pod
+}
+
+// eventually calls try until it returns nil and fails the test with its last
+// error if that is not within the bound.
+func (s *scene) eventually(t *testing.T, what string, try func(context.Context) error) {
+	t.Helper()
+	for began := time.Now(); ; {
+		err := try(t.Context())
+		if err == nil {
+			return
+		}
+		if dead := s.Dead(); dead != nil {
+			t.Fatalf("%s: %v", what, dead)
+		}
+		if time.Since(began) > bound {
+			t.Fatalf("%s: not within %v: %v", what, bound, err)
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal(what, errors.Join(t.Context().Err(), err))
+		case <-time.After(tick):
+		}
+	}
+}
+
+func families() []topology.Family { return []topology.Family{topology.V4, topology.V6} }
