@@ -64,6 +64,7 @@ func TestBehaviour(t *testing.T) {
 		{"pool is carved for its nodes", (*scene).poolCarved},
 		{"pool is drained", (*scene).poolDrained},
 		{"node runs out of addresses", (*scene).nodeExhausted},
+		{"node grows", (*scene).nodeGrows},
 		{"pools are disabled", (*scene).poolsDisabled},
 		{"peers follow their fields", (*scene).peerFields},
 		{"peers wait and try again", (*scene).peerDials},
@@ -119,7 +120,18 @@ func (s *scene) eventually(t *testing.T, what string, try func(context.Context) 
 // addPod adds a pod, which is gone at the end of the test if it is not before.
 func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
 	t.Helper()
-	pod, err := s.AddPod(t.Context(), node, name)
+	return s.addPodBy(t, s.AddPod, node, name)
+}
+
+// addPodOnce is addPod whose first ADD must succeed.
+func (s *scene) addPodOnce(t *testing.T, node, name string) lab.Pod {
+	t.Helper()
+	return s.addPodBy(t, s.AddPodOnce, node, name)
+}
+
+func (s *scene) addPodBy(t *testing.T, add func(context.Context, string, string) (lab.Pod, error), node, name string) lab.Pod {
+	t.Helper()
+	pod, err := add(t.Context(), node, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -176,7 +176,8 @@ func (s *scene) blockIs(t *testing.T, node string, block netip.Prefix, programme
 	return fmt.Errorf("%s reports no block %s", node, block)
 }
 
-// nodeExhausted is about reserved, and about a node whose every address is in use.
+// nodeExhausted is about reserved, and about a node whose every address is in use
+// and that may have no other block.
 func (s *scene) nodeExhausted(t *testing.T) {
 	p, n1, _ := s.carve(t, "scarce", "10.99.2.0/24")
 	before := s.addPod(t, "n1", "before")
@@ -184,9 +185,9 @@ func (s *scene) nodeExhausted(t *testing.T) {
 		t.Fatalf("first pod has %s, want the first of %s", before.Address(topology.V4), n1)
 	}
 	// All of n1's usual block, and all but the last two of its small one.
-	s.change(t, pool("pods-v4"), fmt.Sprintf(`{"spec":{"reserved":[%q]}}`, s.block(t, "n1", "pods-v4")))
+	s.change(t, pool("pods-v4"), fmt.Sprintf(`{"spec":{"maxBlocksPerNode":1,"reserved":[%q]}}`, s.block(t, "n1", "pods-v4")))
 	last := []netip.Addr{nth(n1, 14), nth(n1, 15)}
-	s.patch(t, p, fmt.Sprintf(`{"spec":{"reserved":["%s/29","%s/30","%s/31"]}}`, n1.Addr(), nth(n1, 8), nth(n1, 12)))
+	s.patch(t, p, fmt.Sprintf(`{"spec":{"maxBlocksPerNode":1,"reserved":["%s/29","%s/30","%s/31"]}}`, n1.Addr(), nth(n1, 8), nth(n1, 12)))
 	s.eventually(t, "reserved in the node's store", func(context.Context) error {
 		for _, b := range s.state(t, "n1").Blocks {
 			// The addresses that are in use and reserved count as long as they are.
@@ -203,7 +204,7 @@ func (s *scene) nodeExhausted(t *testing.T) {
 	if got[0] != last[0] || got[1] != last[1] {
 		t.Errorf("pods have %v, want what is not reserved: %v", got, last)
 	}
-	s.holds(t, nodeState("n1"), v1alpha1.ConditionAddressesAvailable, metav1.ConditionFalse, "Exhausted", "no IPv4 address is free", "IPPool")
+	s.holds(t, nodeState("n1"), v1alpha1.ConditionAddressesAvailable, metav1.ConditionFalse, "Exhausted", "no IPv4 address is free", "IPPool/scarce gives a node no more than 1 blocks")
 
 	_, err := s.AddPodOnce(t.Context(), "n1", "more")
 	var refused *cnitypes.Error
@@ -224,7 +225,24 @@ func (s *scene) nodeExhausted(t *testing.T) {
 		t.Errorf("the next pod has %s, want the freed %s", more.Address(topology.V4), got[0])
 	}
 	s.delPod(t, "last-2")
-	s.holds(t, nodeState("n1"), v1alpha1.ConditionAddressesAvailable, metav1.ConditionTrue, "Available")
+	s.holds(t, nodeState("n1"), v1alpha1.ConditionAddressesAvailable, metav1.ConditionTrue, "Low", "IPPool/scarce")
+	s.unreserve(t, "n1")
+}
+
+// unreserve takes the reservation of the node's usual pool away, and returns when
+// the node asks for no other block of it: once it may, it would be given one.
+func (s *scene) unreserve(t *testing.T, node string) {
+	t.Helper()
+	p := pool("pods-v4")
+	s.patch(t, p, `{"spec":{"reserved":null}}`)
+	s.eventually(t, node+" is content", func(context.Context) error {
+		for _, w := range s.state(t, node).WantedBlocks {
+			if w.Pool == p.Name && w.Count == 1 {
+				return nil
+			}
+		}
+		return fmt.Errorf("it wants %+v", s.state(t, node).WantedBlocks)
+	})
 }
 
 // nth is the n-th address of a block, from 0.
