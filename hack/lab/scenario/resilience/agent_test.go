@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/hack/lab"
 	"fairlead.dev/hack/lab/topology"
 )
@@ -72,6 +75,11 @@ func (s *scene) startsWithoutAPI(t *testing.T) {
 	const node = "n1"
 	before := s.settled(t, true)
 	blocks := s.blocksOf(t, node)
+	conf := filepath.Join(s.Node(node).CNIConfDir(), install.ConfName)
+	was, err := os.Stat(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
 	traffic := s.start(t, s.others(node), pair{s.a, s.b}, pair{s.c, s.a})
 	s.outage(t, s.ControlPlane().KillAPIServer)
 	if err := s.agent(t, node).Restart(t.Context()); err != nil {
@@ -91,6 +99,9 @@ func (s *scene) startsWithoutAPI(t *testing.T) {
 		}
 		return s.served(ctx, node, blocks)
 	})
+	if is, err := os.Stat(conf); err != nil || !os.SameFile(was, is) {
+		t.Errorf("the CNI configuration was not left as it was: %v", err)
+	}
 	if err := s.ControlPlane().StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
