@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
@@ -22,6 +23,9 @@ type engine struct {
 	journal *journal
 	// have is what it does, in the form of bgp.Sift.
 	have bgp.Config
+	// turns is the speaker's; counts are of the last listing of the RIB.
+	turns  *atomic.Uint64
+	counts counts
 	// until is when peers have dropped our routes of before the restart.
 	until time.Time
 	// end stops the goroutine that renews restart flags; ended says it has.
@@ -51,6 +55,7 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 		journal: j,
 		server:  server.NewBgpServer(server.LoggerOption(j), server.TimingHookOption(loopHook(s.changed))),
 		have:    bgp.Config{Global: g},
+		turns:   &s.turns,
 		ended:   make(chan struct{}),
 	}
 	if g.Restarting {

@@ -32,7 +32,9 @@ func (e *engine) routes(ctx context.Context) ([]bgp.Route, error) {
 	neighbours := e.neighbours()
 	var out []bgp.Route
 	var bad []error
+	c := e.newCounts()
 	err := e.eachDestination(ctx, func(d *api.Destination) {
+		c.add(d)
 		r, ok, err := readRoute(d, neighbours, e.have.Global.ASN)
 		if err != nil {
 			bad = append(bad, fmt.Errorf("read route %s: %w", d.Prefix, err))
@@ -44,6 +46,8 @@ func (e *engine) routes(ctx context.Context) ([]bgp.Route, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.until = time.Now().Add(countAge)
+	e.counts = c
 	slices.SortFunc(out, func(a, b bgp.Route) int { return bgp.ComparePrefix(a.Prefix, b.Prefix) })
 	return out, errors.Join(bad...)
 }

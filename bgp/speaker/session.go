@@ -76,18 +76,6 @@ func (e *engine) originated(peer netip.Addr) int64 {
 	return n
 }
 
-// accepted counts the Loc-RIB's paths by peer. The engine's own count is of
-// what has no AS loop, before the import policy.
-func (e *engine) accepted(ctx context.Context) map[string]int64 {
-	out := map[string]int64{}
-	_ = e.eachDestination(ctx, func(d *api.Destination) {
-		for _, p := range d.Paths {
-			out[p.NeighborIp]++
-		}
-	})
-	return out
-}
-
 // stateName is a state in the words of RFC 4271 section 8.2.2.
 func stateName(s api.PeerState_SessionState) string {
 	switch s {

@@ -43,6 +43,8 @@ type Options struct {
 type Speaker struct {
 	opts    Options
 	changes chan struct{}
+	// turns counts what changes was told, squashed or not.
+	turns atomic.Uint64
 
 	// gate is held by who uses the fields below. It is a channel so that waiting
 	// for it can be given up.
@@ -77,6 +79,7 @@ func (s *Speaker) Changes() <-chan struct{} { return s.changes }
 
 // changed is cheap and never blocks: the engine calls it from its only loop.
 func (s *Speaker) changed() {
+	s.turns.Add(1)
 	select {
 	case s.changes <- struct{}{}:
 	default:
