@@ -32,7 +32,7 @@ func fill(v reflect.Value) {
 	case Unknown:
 		return
 	}
-	switch v.Kind() { //nolint:exhaustive // the default says which is missing
+	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			fill(v.Field(i))
