@@ -18,6 +18,7 @@ type Agent struct {
 	CNIConfDir      string
 	CNIHostPorts    string
 	CNIBandwidth    bool
+	CNIMTU          uint32
 	NodeGracePeriod time.Duration
 	SyncInterval    time.Duration
 	ResyncInterval  time.Duration
@@ -78,6 +79,8 @@ func (a *Agent) bindCNI(fs *pflag.FlagSet) {
 		"Folder where the container runtime looks for CNI configuration.")
 	fs.StringVar(&a.CNIHostPorts, "cni-host-ports", a.CNIHostPorts,
 		"How pods get their host ports: nftables or iptables, which need the program nft or iptables on the node, or none, where something else makes them.")
+	fs.Uint32Var(&a.CNIMTU, "cni-mtu", a.CNIMTU,
+		"MTU of pods' links; 0 takes the smallest of the uplinks that default routes lead to.")
 	fs.BoolVar(&a.CNIBandwidth, "cni-bandwidth", a.CNIBandwidth,
 		"Limit the traffic of pods that ask for it (kubernetes.io/ingress-bandwidth, egress-bandwidth); off where something else does.")
 }
@@ -97,6 +100,13 @@ func (a *Agent) bindTimes(fs *pflag.FlagSet) {
 // with its final zero (unix(7)).
 const maxRunDir = 96
 
+// Limits of cniMTU: the least that IPv6 works with (RFC 8200 section 5), and the
+// largest packet of IPv4.
+const (
+	minMTU = 1280
+	maxMTU = 65535
+)
+
 // Validate joins everything that is wrong with the settings, each by its key.
 func (a *Agent) Validate() error {
 	var p problems
@@ -106,6 +116,9 @@ func (a *Agent) Validate() error {
 	p.absolute("stateDir", a.StateDir)
 	p.absolute("cniBinDir", a.CNIBinDir)
 	p.absolute("cniConfDir", a.CNIConfDir)
+	if a.CNIMTU != 0 && (a.CNIMTU < minMTU || a.CNIMTU > maxMTU) {
+		p.add("cniMTU", "is %d: must be 0, or %d to %d", a.CNIMTU, minMTU, maxMTU)
+	}
 	p.oneOf("cniHostPorts", a.CNIHostPorts, HostPortsNFTables, HostPortsIPTables, HostPortsNone)
 	if len(a.RunDir) > maxRunDir {
 		p.add("runDir", "has %d bytes: at most %d, so that the path of the socket in it is not too long", len(a.RunDir), maxRunDir)

@@ -80,6 +80,8 @@ func sample(t *testing.T, f *pflag.Flag) string {
 		return "7s"
 	case f.Value.Type() == "bool":
 		return "false"
+	case f.Value.Type() == "uint32":
+		return "1400"
 	case f.Name == "cni-host-ports":
 		return "iptables"
 	case f.Name == "log-level":
@@ -118,6 +120,7 @@ func TestLoadRefuses(t *testing.T) {
 		"no mapping":              {file: "- runDir\n", want: []string{"must be a mapping"}},
 		"no YAML":                 {file: "\trunDir: {", want: []string{"parse YAML"}},
 		"the file's own key":      {file: "config: /x\n", want: []string{`unknown key "config"`}},
+		"number that is none":     {file: "cniMTU: big\n", want: []string{`cniMTU: "big" is not a number`}},
 		"duration without unit":   {file: "syncInterval: 5\n", want: []string{`syncInterval: "5" is not a duration such as 30s or 5m`}},
 		"bad env":                 {environ: []string{"FAIRLEAD_SYNC_INTERVAL=soon"}, want: []string{`FAIRLEAD_SYNC_INTERVAL: "soon" is not a duration`}},
 		"unknown flag":            {args: []string{"--nod-name=x"}, want: []string{"unknown flag: --nod-name"}},

@@ -9,7 +9,8 @@ func keyName(flag string) string {
 	for i, w := range words[1:] {
 		words[i+1] = strings.ToUpper(w[:1]) + w[1:]
 	}
-	return strings.ReplaceAll(strings.Join(words, ""), "Rib", "RIB") // the one initialism that is not the first word
+	// The initialisms that are not the first word.
+	return strings.NewReplacer("Rib", "RIB", "Mtu", "MTU").Replace(strings.Join(words, ""))
 }
 
 // envName is a flag's environment variable: FAIRLEAD_NODE_GRACE_PERIOD.

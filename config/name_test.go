@@ -8,6 +8,7 @@ func TestNames(t *testing.T) {
 		{"node-grace-period", "nodeGracePeriod", "FAIRLEAD_NODE_GRACE_PERIOD"},
 		{"end-of-rib-timeout", "endOfRIBTimeout", "FAIRLEAD_END_OF_RIB_TIMEOUT"},
 		{"cni-bin-dir", "cniBinDir", "FAIRLEAD_CNI_BIN_DIR"},
+		{"cni-mtu", "cniMTU", "FAIRLEAD_CNI_MTU"},
 	}
 	for _, tc := range tests {
 		if got := keyName(tc.flag); got != tc.key {

@@ -44,6 +44,8 @@ func kindOf(f *pflag.Flag) string {
 		return "a duration such as 30s or 5m"
 	case "bool":
 		return "true or false"
+	case "uint32":
+		return "a number"
 	case "": // pflag's TextVar names pointer types so
 		return "a log level: debug, info, warn or error"
 	default:

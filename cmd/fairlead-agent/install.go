@@ -27,7 +27,7 @@ func installCNI(_ context.Context, cfg config.Agent, log *slog.Logger) error {
 
 // keeper keeps the configuration while the agent runs.
 func keeper(cfg config.Agent, log *slog.Logger) *install.Keeper {
-	conf := install.Conf{RunDir: cfg.RunDir, Bandwidth: cfg.CNIBandwidth}
+	conf := install.Conf{RunDir: cfg.RunDir, MTU: cfg.CNIMTU, Bandwidth: cfg.CNIBandwidth}
 	switch cfg.CNIHostPorts {
 	case config.HostPortsNFTables:
 		conf.HostPorts = install.NFTables

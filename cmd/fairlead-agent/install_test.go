@@ -21,6 +21,7 @@ func TestKeeper(t *testing.T) {
 	}{
 		"default":   {func(*config.Agent) {}, []string{"fairlead /run/other", `fairlead-portmap "backend":"nftables"`, "fairlead-bandwidth "}},
 		"iptables":  {func(c *config.Agent) { c.CNIHostPorts = "iptables" }, []string{"fairlead ", `fairlead-portmap "backend":"iptables"`, "fairlead-bandwidth "}},
+		"MTU":       {func(c *config.Agent) { c.CNIMTU = 1400 }, []string{`fairlead "mtu":1400`, "fairlead-portmap ", "fairlead-bandwidth "}},
 		"no ports":  {func(c *config.Agent) { c.CNIHostPorts = "none" }, []string{"fairlead ", "fairlead-bandwidth "}},
 		"no limits": {func(c *config.Agent) { c.CNIBandwidth = false }, []string{"fairlead ", "fairlead-portmap "}},
 	} {

@@ -111,8 +111,8 @@ func TestSettingsLoad(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings of the chart (-want +got):\n%s", diff)
 	}
-	if agent.CNIHostPorts != config.HostPortsNone || agent.CNIBandwidth {
-		t.Errorf("host ports %s, bandwidth %v, want neither", agent.CNIHostPorts, agent.CNIBandwidth)
+	if agent.CNIHostPorts != config.HostPortsNone || agent.CNIBandwidth || agent.CNIMTU != 1400 {
+		t.Errorf("host ports %s, bandwidth %v, MTU %d; want neither, and 1400", agent.CNIHostPorts, agent.CNIBandwidth, agent.CNIMTU)
 	}
 	if controller.Namespace != namespace || agent.Namespace != namespace {
 		t.Errorf("namespaces %s and %s, want the release's", controller.Namespace, agent.Namespace)
