@@ -111,7 +111,7 @@ func TestPrograms(t *testing.T) {
 	h.install(t)
 	syscall.Umask(old)
 	for name, source := range map[string]string{
-		cniplugin.Type: "fairlead-cni", "fairlead-ipam": "fairlead-cni",
+		cniplugin.Type: "fairlead-cni", cniplugin.IPAMType: "fairlead-cni",
 		"fairlead-portmap": "fairlead-portmap", "fairlead-bandwidth": "fairlead-bandwidth",
 	} {
 		checkFile(t, h.program(name), source+" 1", 0o755)
