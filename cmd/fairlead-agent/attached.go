@@ -29,7 +29,7 @@ func attached(dir string) ([]store.Found, error) {
 	var out []store.Found
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		found, err := look(path)
+		found, err := lookApart(path)
 		switch {
 		case errors.Is(err, store.ErrNoNamespace), errors.Is(err, link.ErrNoNamespace), errors.Is(err, link.ErrOwnNamespace):
 			continue
@@ -40,6 +40,18 @@ func attached(dir string) ([]store.Found, error) {
 		}
 	}
 	return out, nil
+}
+
+// lookApart looks from a goroutine of its own: should its thread not come back to
+// our namespace, it ends with the goroutine.
+func lookApart(path string) (found store.Found, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		found, err = look(path)
+	}()
+	<-done
+	return found, err
 }
 
 func look(path string) (store.Found, error) {
