@@ -27,6 +27,8 @@ func FuzzConfiguration(f *testing.F) {
 		`{"cniVersion":"0.4.0","name":"n","prevResult":{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.1/8","routes":[{"dst":"0.0.0.0/0"}]}}}`,
 		`{"cniVersion":"0.4.0","name":"n","prevResult":{"Interfaces":[null],"IPS":[null]}}`,
 		`{"cniVersion":"1.1.0","name":"n","runtimeConfig":{"ips":["::ffff:10.0.0.1/96","10.0.0.1/33"],"mac":"02:00:00:00:00:01"},"args":{"cni":{"ips":["fe80::1%x"]}}}`,
+		`{"cniVersion":"0.3.1","name":"n","prevResult":{"interfaces":[{"name":"eth0"}],"ips":[{"version":"4"}]}}`,
+		`{"cniVersion":"1.1.0","name":"n","prevResult":{"routes":[{}]}}`,
 		"{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"runD\x91ir\":\"/nowhere\"}",
 		`{"cniVersion":"1.1.0","name":"n","ipam":{"pools":["p"],"prefixLength":1,"prefixLength6":128,"gateway":"::ffff:1.2.3.4","routes":[{"dst":"::/0"},{}],"dns":{"nameservers":[""]}}}`,
 	} {

@@ -64,7 +64,27 @@ func parseResult(data json.RawMessage, asked string) (*types100.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return types100.NewResultFromResult(parsed)
+	result, err := types100.NewResultFromResult(parsed)
+	if err != nil {
+		return nil, err
+	}
+	return result, refuseGaps(result)
+}
+
+// refuseGaps finds what the library takes and would print as "<nil>", which
+// nobody takes.
+func refuseGaps(result *types100.Result) error {
+	for i, ip := range result.IPs {
+		if ip.Address.IP == nil {
+			return fmt.Errorf("ips[%d] has no address", i)
+		}
+	}
+	for i, r := range result.Routes {
+		if r.Dst.IP == nil {
+			return fmt.Errorf("routes[%d] has no dst", i)
+		}
+	}
+	return nil
 }
 
 // withVersion puts a version into a result that has none.

@@ -25,6 +25,8 @@ func TestAddTakesPrevResultOfItsVersion(t *testing.T) {
 		{"0.4.0", `{"ips":[null]}`, "ips[0] is null"},
 		{"1.0.0", `{"routes":[null]}`, "routes[0] is null"},
 		{"1.0.0", `{"ips":[{"address":"x"}]}`, "prevResult"},
+		{"1.0.0", `{"ips":[{"gateway":"192.0.2.1"}]}`, "ips[0] has no address"},
+		{"1.0.0", `{"routes":[{"gw":"192.0.2.1"}]}`, "routes[0] has no dst"},
 		{"1.0.0", `{"cniVersion":"3.0.0"}`, "3.0.0"},
 		{"1.0.0", `{"cniVersion":7}`, "prevResult"},
 	} {
