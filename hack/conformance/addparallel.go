@@ -65,20 +65,24 @@ func addParallelObligations() []Obligation {
 				n := t.node(Large)
 				live := n.container()
 				live.added()
-				n.container().killed("ADD")
+				n.container().killedAdd(locks()...)
 				n.container().added()
 				live.deleted()
 			},
 		},
 		{
 			ID: "killed-add", Level: Must, Source: specRuntime,
-			Text: "DEL after an ADD that was killed succeeds, leaves nothing, and its addresses are free.",
+			Text: "DEL after an ADD that was killed, with its lock held or right after its first change of the kernel, succeeds, leaves nothing, and its addresses are free.",
 			try: func(t *Trial) {
 				n := t.node(Small)
 				node := n.look()
-				for range 2 * int(Small) {
+				for i := range 2 * int(Small) {
 					c := n.container()
-					c.killed("ADD")
+					if i%2 == 0 {
+						c.killedAdd(locks()...)
+					} else {
+						c.killedAdd(fault.NetlinkChange)
+					}
 					t.succeeds(c.call("DEL"), "DEL after an ADD that was killed")
 					if hasLink(t, c.ns, c.ifName) {
 						t.fail("an interface is left in the container")
@@ -133,24 +137,28 @@ func distinct(t *Trial, added []Answer) [][]netip.Addr {
 	return all
 }
 
-// killed executes a verb, and kills the plugin and what it started as soon as it
-// has a lock on a file. One that locks no file goes to its end.
-func (c *container) killed(verb string) {
+// locks are the calls by which a program locks a file.
+func locks() []fault.Kind { return []fault.Kind{fault.Flock, fault.FcntlLock} }
+
+// killedAdd executes ADD, and kills the plugin and what it started right after
+// its first call of one of those kinds. One that makes none goes to its end, and
+// is deleted.
+func (c *container) killedAdd(kinds ...fault.Kind) {
 	t := c.node.t
 	env := call{env: map[string]string{
-		"CNI_COMMAND": verb, "CNI_PATH": t.plugin.Dir, "CNI_CONTAINERID": c.id, "CNI_NETNS": c.netns(), "CNI_IFNAME": c.ifName,
+		"CNI_COMMAND": "ADD", "CNI_PATH": t.plugin.Dir, "CNI_CONTAINERID": c.id, "CNI_NETNS": c.netns(), "CNI_IFNAME": c.ifName,
 	}}
-	stdin := c.node.configJSON()
-	for _, kind := range []fault.Kind{fault.Flock, fault.FcntlLock} {
+	command := fault.Command{Path: t.plugin.program(), Env: env.environment(), Stdin: c.node.configJSON()}
+	for _, kind := range kinds {
 		ctx, cancel := context.WithTimeout(context.Background(), callBound)
 		var out fault.Outcome
 		err := c.node.ns.Inside(func() (err error) {
-			out, err = fault.Kill(ctx, fault.Command{Path: t.plugin.program(), Env: env.environment(), Stdin: stdin}, fault.Point{Kind: kind, Ordinal: 1})
+			out, err = fault.Kill(ctx, command, fault.Point{Kind: kind, Ordinal: 1})
 			return err
 		})
 		cancel()
 		t.must(err)
-		t.note("%s to be killed at its first %s: killed %v, status %#x\n%s%s", verb, kind, out.Killed, out.Status, out.Stdout, out.Stderr)
+		t.note("ADD to be killed at its first %s: killed %v, status %#x\n%s%s", kind, out.Killed, out.Status, out.Stdout, out.Stderr)
 		if out.Killed {
 			return
 		}

@@ -18,25 +18,25 @@ func delObligations() []Obligation {
 				t.same("the container", inside, c.look())
 			},
 		},
-		freed("del-frees", Must, specDel, "DEL frees the addresses: ADD and DEL in turns never exhaust a small network.",
+		freed("del-frees", specDel, "DEL frees the addresses: ADD and DEL in turns never exhaust a small network.",
 			func(c *container) Answer { return c.call("DEL") }),
-		freed("del-no-prev-result", Must, specDel, "DEL without prevResult succeeds and frees the addresses.",
+		freed("del-no-prev-result", specDel, "DEL without prevResult succeeds and frees the addresses.",
 			func(c *container) Answer { return c.call("DEL", noKey("prevResult")) }),
-		freed("del-namespace-gone", Must, specDel, "DEL with a CNI_NETNS that is gone succeeds and frees the addresses.",
+		freed("del-namespace-gone", specDel, "DEL with a CNI_NETNS that is gone succeeds and frees the addresses.",
 			func(c *container) Answer {
 				c.release()
 				return c.call("DEL")
 			}),
-		freed("del-namespace-empty", Must, specDel, "DEL with an empty CNI_NETNS succeeds and frees the addresses.",
+		freed("del-namespace-empty", specDel, "DEL with an empty CNI_NETNS succeeds and frees the addresses.",
 			func(c *container) Answer { return c.call("DEL", with("CNI_NETNS", "")) }),
-		freed("del-namespace-unset", Must, specDel, "DEL without CNI_NETNS succeeds and frees the addresses.",
+		freed("del-namespace-unset", specDel, "DEL without CNI_NETNS succeeds and frees the addresses.",
 			func(c *container) Answer { return c.call("DEL", without("CNI_NETNS")) }),
-		freed("del-interface-gone", Must, specDel, "DEL succeeds and frees the addresses when the container's interface is gone.",
+		freed("del-interface-gone", specDel, "DEL succeeds and frees the addresses when the container's interface is gone.",
 			func(c *container) Answer {
 				c.ip("link del eth0")
 				return c.call("DEL")
 			}),
-		freed("del-after-failed-add", Must, specRuntime, "DEL after an ADD that failed succeeds, and no address is lost.",
+		freed("del-after-failed-add", specRuntime, "DEL after an ADD that failed succeeds, and no address is lost.",
 			func(c *container) Answer {
 				c.node.t.succeeds(c.call("DEL"), "DEL")
 				c.node.t.refuses(c.call("ADD", fullOutput), "ADD that cannot write its result")
@@ -96,8 +96,8 @@ func delObligations() []Obligation {
 
 // freed is an obligation of DEL to free addresses: so often that a small node
 // would be full if it did not, and then all addresses must be there.
-func freed(id string, level Level, source, text string, del func(*container) Answer) Obligation {
-	return Obligation{ID: id, Level: level, Source: source, Text: text, try: func(t *Trial) {
+func freed(id, source, text string, del func(*container) Answer) Obligation {
+	return Obligation{ID: id, Level: Must, Source: source, Text: text, try: func(t *Trial) {
 		n := t.node(Small)
 		for range int(Small) + 1 {
 			c := n.container()

@@ -20,7 +20,7 @@ func Page(w io.Writer, plugins []Plugin, rows []Row) error {
 		p.section(s)
 	}
 	p.notMet(Failed, "What is not met")
-	p.notMet(Departed, "Where a plugin departs on purpose")
+	p.notMet(Departed, "Where a plugin departs for a reason")
 	_, err := io.WriteString(w, p.text.String())
 	return err
 }
@@ -51,7 +51,7 @@ func (p *page) head() {
 	p.text.WriteString(pageHead)
 	versions := strings.Join(Versions(), ", ")
 	fmt.Fprintf(&p.text, "Under a plugin's name is a mark for each of the versions %s:\n", versions)
-	p.text.WriteString("✓ met, ✗ not met, D not met on purpose, · not of this version or the version is not served.\n\n")
+	p.text.WriteString("✓ met, ✗ not met, D not met for a reason, · not of this version or the version is not served.\n\n")
 	p.text.WriteString("| Plugin | Tested | MUST met | SHOULD met |\n|---|---|---|---|\n")
 	for i, plugin := range p.plugins {
 		fmt.Fprintf(&p.text, "| %s | %s | %s | %s |\n", plugin.Name, plugin.About, p.count(i, Must), p.count(i, Should))
