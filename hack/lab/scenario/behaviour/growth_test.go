@@ -19,7 +19,7 @@ import (
 // nodeGrows is about maxBlocksPerNode: blocks of eight addresses, and more pods on
 // n1 than one of them serves. And about a pool that is not advertised.
 func (s *scene) nodeGrows(t *testing.T) {
-	lan := s.quiet(t)
+	lan := s.quiet(t, "lan", "10.98.8.0/28")
 	// n1 has no address left of its usual pool, so that the small one alone serves.
 	s.change(t, pool("pods-v4"), fmt.Sprintf(`{"spec":{"maxBlocksPerNode":1,"reserved":[%q]}}`, s.block(t, "n1", "pods-v4")))
 	const cidr = "10.99.3.0/27"
@@ -124,9 +124,9 @@ func (s *scene) grown(t *testing.T, node string, p *v1alpha1.IPPool, count int) 
 
 // quiet leases n1 a block of a pool that is not advertised, and whose addresses
 // are below those of all other pools: a pod's would come from it first.
-func (s *scene) quiet(t *testing.T) netip.Prefix {
+func (s *scene) quiet(t *testing.T, name, cidr string) netip.Prefix {
 	t.Helper()
-	p := newPool("lan", "10.98.8.0/28", 29, "n1")
+	p := newPool(name, cidr, 29, "n1")
 	p.Spec.Advertise = new(bool)
 	s.create(t, p)
 	var block netip.Prefix

@@ -65,6 +65,7 @@ func TestBehaviour(t *testing.T) {
 		{"pool is drained", (*scene).poolDrained},
 		{"node runs out of addresses", (*scene).nodeExhausted},
 		{"node grows", (*scene).nodeGrows},
+		{"attachments outlive the store", (*scene).attachmentsOutlive},
 		{"pools are disabled", (*scene).poolsDisabled},
 		{"peers follow their fields", (*scene).peerFields},
 		{"peers wait and try again", (*scene).peerDials},

@@ -24,12 +24,18 @@ type call struct {
 // plugin calls n1's plugin and returns what it printed and its exit code.
 func (s *scene) plugin(t *testing.T, c call) (string, int) {
 	t.Helper()
+	return s.program(t, install.BinaryName, s.pluginConf(t, s.Node("n1")), c)
+}
+
+// program is plugin for any that is installed on n1, with a configuration.
+func (s *scene) program(t *testing.T, name string, conf []byte, c call) (string, int) {
+	t.Helper()
 	n := s.Node("n1")
-	line := s.EnterCommand("n1", filepath.Join(n.CNIBinDir(), install.BinaryName))
+	line := s.EnterCommand("n1", filepath.Join(n.CNIBinDir(), name))
 	cmd := exec.CommandContext(t.Context(), line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+c.command, "CNI_CONTAINERID="+c.container, "CNI_NETNS="+c.netns, "CNI_IFNAME="+c.link,
 		"CNI_ARGS=IgnoreUnknown=1", "CNI_PATH="+n.CNIBinDir())
-	cmd.Stdin = bytes.NewReader(s.pluginConf(t, n))
+	cmd.Stdin = bytes.NewReader(conf)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	switch {
