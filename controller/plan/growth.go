@@ -109,7 +109,7 @@ func balance(w *Want, members []member, surplus map[netip.Prefix]bool) {
 		}
 	}
 	if free < low {
-		size := room(members[0].cidr, nil)
+		size := max(1, room(members[0].cidr, nil))
 		w.Count += int((low - free + size - 1) / size)
 	}
 }
@@ -137,7 +137,7 @@ func weigh(cidr netip.Prefix, b v1alpha1.IPBlock, held Lease, pool v1alpha1.IPPo
 func room(block netip.Prefix, reserved []netip.Prefix) int64 {
 	p, err := ipam.NewPool(block, block.Bits(), reserved...)
 	if err != nil {
-		return 0 // not so for a block that parsed
+		return 0 // an IPv4 block written as IPv6, around the API's rules
 	}
 	return min(p.Addresses(block), mostRoom)
 }

@@ -24,8 +24,8 @@ func full(capacity, used int64) *plan.Lease { return &plan.Lease{Capacity: capac
 
 func idle(capacity int64) *plan.Lease { return &plan.Lease{Capacity: capacity, Idle: true} }
 
-func closed(capacity, used int64) *plan.Lease {
-	return &plan.Lease{Capacity: capacity, Used: used, Closed: true, Idle: used == 0}
+func closed(used int64) *plan.Lease {
+	return &plan.Lease{Capacity: 64, Used: used, Closed: true, Idle: used == 0}
 }
 
 // holding is the snapshot of a node with these blocks of these pools.
@@ -108,6 +108,7 @@ func TestGrowth(t *testing.T) {
 		},
 		{name: "blocks too large to count", pools: []v1alpha1.IPPool{six}, blocks: []held{{"six", "fd00::/64", full(1<<62, 5)}, {"six", "fd00:1::/64", full(1<<63-1, 5)}}, want: []string{"six 2/2"}},
 
+		{name: "written around the API's rules", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", "::ffff:10.0.0.0/122", nil}}, want: []string{"four 1/2"}},
 		{
 			name: "families by themselves", pools: []v1alpha1.IPPool{four, six}, want: []string{"four 1/1", "six 1/2"},
 			blocks: []held{{"four", a, full(64, 30)}, {"six", "fd00::/122", full(64, 60)}},
@@ -124,9 +125,9 @@ func TestGrowth(t *testing.T) {
 		{name: "not idle for long yet", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 2)}, {"four", b, full(64, 0)}}, want: []string{"four 2/2"}},
 		{name: "idle", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 32)}, {"four", b, idle(64)}}, want: []string{"four 2/1"}, closed: []string{b}},
 		{name: "idle, but the other is rather full", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 33)}, {"four", b, idle(64)}}, want: []string{"four 2/2"}},
-		{name: "closed stays closed", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 40)}, {"four", b, closed(64, 0)}}, want: []string{"four 2/1"}, closed: []string{b}},
-		{name: "unless it is needed", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 50)}, {"four", b, closed(64, 0)}}, want: []string{"four 2/2"}},
-		{name: "or was used in the last moment", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 2)}, {"four", b, closed(64, 1)}}, want: []string{"four 2/2"}},
+		{name: "closed stays closed", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 40)}, {"four", b, closed(0)}}, want: []string{"four 2/1"}, closed: []string{b}},
+		{name: "unless it is needed", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 50)}, {"four", b, closed(0)}}, want: []string{"four 2/2"}},
+		{name: "or was used in the last moment", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, full(64, 2)}, {"four", b, closed(1)}}, want: []string{"four 2/2"}},
 		{name: "the last stays", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", a, idle(64)}, {"four", b, idle(64)}}, want: []string{"four 2/1"}, closed: []string{b}},
 		{name: "one of each pool stays", pools: []v1alpha1.IPPool{four, other}, blocks: []held{{"four", a, idle(64)}, {"other", b, idle(64)}}, want: []string{"four 1/1", "other 1/1"}},
 		{name: "several at once, and never too many", pools: []v1alpha1.IPPool{four}, blocks: []held{{"four", ta, full(8, 4)}, {"four", tb, idle(8)}, {"four", tc, idle(8)}}, want: []string{"four 3/2"}, closed: []string{tc}},

@@ -23,7 +23,9 @@ func (s *scene) attachmentsOutlive(t *testing.T) {
 	block := s.quiet(t, name, "10.98.9.0/28")
 	ns := s.NSName(name)
 	s.ip(t, "netns", "add", ns)
-	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() }) // gone already, unless the test failed
+	t.Cleanup(func() { // it is gone already, unless the test failed
+		_ = exec.CommandContext(context.WithoutCancel(t.Context()), "ip", "netns", "del", ns).Run()
+	})
 	conf, err := json.Marshal(map[string]any{
 		"cniVersion": "1.0.0", "name": name, "type": "macvlan",
 		"ipam": map[string]any{"type": install.IPAMName, "pools": []string{name}, "prefixLength": 28, "runDir": s.Node("n1").RunDir()},

@@ -27,7 +27,7 @@ func (s *scene) nodeGrows(t *testing.T) {
 	p := newPool("growing", cidr, 29, "n1")
 	p.Spec.MaxBlocksPerNode = new(int32(2))
 	s.create(t, p)
-	first := s.grown(t, "n1", p, 1)
+	first := s.grown(t, p, 1)
 	if err := s.everywhere(t.Context(), inside, first...); err != nil {
 		t.Fatal(err)
 	}
@@ -35,12 +35,12 @@ func (s *scene) nodeGrows(t *testing.T) {
 	var pods []netip.Addr
 	add := func(n int) {
 		for range n {
-			pod := s.addPodOnce(t, "n1", fmt.Sprintf("grown-%d", len(pods)))
+			pod := s.addPodOnce(t, fmt.Sprintf("grown-%d", len(pods)))
 			pods = append(pods, pod.Address(topology.V4))
 		}
 	}
 	add(5) // more than half
-	both := s.grown(t, "n1", p, 2)
+	both := s.grown(t, p, 2)
 	if both[0] != first[0] {
 		t.Errorf("blocks %v, the first was %v", both, first)
 	}
@@ -80,20 +80,21 @@ func (s *scene) nodeGrows(t *testing.T) {
 
 	// The way out that the condition names.
 	s.patch(t, p, `{"spec":{"maxBlocksPerNode":3}}`)
-	three := s.grown(t, "n1", p, 3)
-	if more := s.addPodOnce(t, "n1", "more").Address(topology.V4); !three[2].Contains(more) {
+	three := s.grown(t, p, 3)
+	if more := s.addPodOnce(t, "more").Address(topology.V4); !three[2].Contains(more) {
 		t.Errorf("pod has %s, want one of %s", more, three[2])
 	}
 	s.holds(t, nodeState("n1"), v1alpha1.ConditionAddressesAvailable, metav1.ConditionTrue, "Low")
 	s.connected(t)
-	s.unreserve(t, "n1")
+	s.unreserve(t)
 }
 
-// grown waits until the node has so many Leased blocks of the pool, its kernel and
+// grown waits until n1 has so many Leased blocks of the pool, its kernel and
 // all routers have exactly these, and its agent gives addresses of them. It
 // returns them in order.
-func (s *scene) grown(t *testing.T, node string, p *v1alpha1.IPPool, count int) []netip.Prefix {
+func (s *scene) grown(t *testing.T, p *v1alpha1.IPPool, count int) []netip.Prefix {
 	t.Helper()
+	const node = "n1"
 	inside := netip.MustParsePrefix(p.Spec.CIDR)
 	var blocks []netip.Prefix
 	took := s.eventually(t, fmt.Sprintf("%d blocks of %s", count, p.Name), func(ctx context.Context) error {

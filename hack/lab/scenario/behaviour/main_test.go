@@ -124,10 +124,10 @@ func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
 	return s.addPodBy(t, s.AddPod, node, name)
 }
 
-// addPodOnce is addPod whose first ADD must succeed.
-func (s *scene) addPodOnce(t *testing.T, node, name string) lab.Pod {
+// addPodOnce is addPod on n1 whose first ADD must succeed.
+func (s *scene) addPodOnce(t *testing.T, name string) lab.Pod {
 	t.Helper()
-	return s.addPodBy(t, s.AddPodOnce, node, name)
+	return s.addPodBy(t, s.AddPodOnce, "n1", name)
 }
 
 func (s *scene) addPodBy(t *testing.T, add func(context.Context, string, string) (lab.Pod, error), node, name string) lab.Pod {

@@ -226,13 +226,14 @@ func (s *scene) nodeExhausted(t *testing.T) {
 	}
 	s.delPod(t, "last-2")
 	s.holds(t, nodeState("n1"), v1alpha1.ConditionAddressesAvailable, metav1.ConditionTrue, "Low", "IPPool/scarce")
-	s.unreserve(t, "n1")
+	s.unreserve(t)
 }
 
-// unreserve takes the reservation of the node's usual pool away, and returns when
-// the node asks for no other block of it: once it may, it would be given one.
-func (s *scene) unreserve(t *testing.T, node string) {
+// unreserve takes the reservation of n1's usual pool away, and returns when
+// n1 asks for no other block of it: once it may, it would be given one.
+func (s *scene) unreserve(t *testing.T) {
 	t.Helper()
+	const node = "n1"
 	p := pool("pods-v4")
 	s.patch(t, p, `{"spec":{"reserved":null}}`)
 	s.eventually(t, node+" is content", func(context.Context) error {
