@@ -18,42 +18,40 @@ const formatVersion = 1
 
 // read returns the state and the bytes that it was decoded from, also those of a
 // state that is corrupt.
-func (s *Store) read() (State, []byte, error) {
-	path := filepath.Join(s.dir, stateFile)
-	data, err := os.ReadFile(path)
+func (s *Store) read(readFile func(name string) ([]byte, error)) (State, []byte, error) {
+	data, err := readFile(stateFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return State{}, nil, fmt.Errorf("read %s: %w", path, ErrNotReady)
+		return State{}, nil, fmt.Errorf("read %s: %w", s.dir, ErrNotReady)
 	case err != nil:
-		return State{}, nil, fmt.Errorf("%w: %w", ErrIO, err)
+		return State{}, nil, fmt.Errorf("%w: %s: %w", ErrIO, s.dir, err)
 	}
 	state, err := decode(data)
 	if err != nil {
-		return State{}, data, fmt.Errorf("read %s: %w", path, err)
+		return State{}, data, fmt.Errorf("read %s: %w", filepath.Join(s.dir, stateFile), err)
 	}
 	return state, data, nil
 }
 
 // write replaces the state as a whole. Nothing is synced to disk: the store is
 // to die with the machine's boot.
-func (s *Store) write(data []byte) error {
-	temp := filepath.Join(s.dir, tempFile)
-	err := os.WriteFile(temp, data, 0o600)
+func (s *Store) write(dir *os.Root, data []byte) error {
+	err := dir.WriteFile(tempFile, data, 0o600)
 	if err == nil {
-		err = os.Rename(temp, filepath.Join(s.dir, stateFile))
+		err = dir.Rename(tempFile, stateFile)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("write %s: %w", s.dir, ErrNotReady)
 	case err != nil:
-		s.sweep() // half a file must not take the last of the room
-		return fmt.Errorf("%w: %w", ErrIO, err)
+		sweep(dir) // half a file must not take the last of the room
+		return fmt.Errorf("%w: %s: %w", ErrIO, s.dir, err)
 	}
 	return nil
 }
 
 // sweep removes what a writer that was killed left, under the lock.
-func (s *Store) sweep() { _ = os.Remove(filepath.Join(s.dir, tempFile)) }
+func sweep(dir *os.Root) { _ = dir.Remove(tempFile) }
 
 func encode(s *State) ([]byte, error) {
 	s.Version = formatVersion

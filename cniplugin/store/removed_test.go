@@ -57,11 +57,39 @@ func TestLockThatIsRemovedMeanwhile(t *testing.T) {
 		}
 		got <- err
 	}()
-	awaitOpen(t, old.file.Name(), 2) // ours and that of who waits
+	awaitOpen(t, old.path, 2) // ours and that of who waits
 	remake(t, s)
 	old.release()
 	if err := <-got; err != nil {
 		t.Error(err)
+	}
+}
+
+// A folder that could not be removed because a plugin wrote into it is not made a
+// store again: the plugin's state would come back over the new one.
+func TestCreateInAFolderThatWasEmptied(t *testing.T) {
+	s := newStore(t)
+	old, err := s.lock(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.release()
+	for _, name := range []string{stateFile, lockFile} {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := old.dir.WriteFile(tempFile, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, made, err := Create(s.dir, nil, at(1)); err != nil || !made.Rebuilt {
+		t.Fatalf("made %+v, %v", made, err)
+	}
+	if err := s.write(old.dir, []byte("?")); !errors.Is(err, ErrNotReady) {
+		t.Errorf("a writer of the old store: %v", err)
+	}
+	if state := mustRead(t, s); len(state.Leases) != 0 {
+		t.Errorf("the old state is back: %+v", state)
 	}
 }
 

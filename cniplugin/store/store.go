@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -82,6 +83,7 @@ type Created struct {
 func Create(dir string, podRoutes func() ([]dataplane.PodRoute, error), now Stamp) (*Store, Created, error) {
 	s := &Store{dir: dir}
 	var made Created
+	discardEmptied(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, made, fmt.Errorf("create address store: %w", err)
 	}
@@ -93,12 +95,12 @@ func Create(dir string, podRoutes func() ([]dataplane.PodRoute, error), now Stam
 		return nil, made, err
 	}
 	defer lock.release()
-	_, data, err := s.read()
+	_, data, err := s.read(lock.dir.ReadFile)
 	switch {
 	case err == nil:
 		return s, made, nil
 	case errors.Is(err, ErrCorrupt):
-		if made.Aside, err = s.setAside(); err != nil {
+		if made.Aside, err = s.setAside(lock.dir); err != nil {
 			return nil, made, err
 		}
 	case !errors.Is(err, ErrNotReady):
@@ -113,31 +115,46 @@ func Create(dir string, podRoutes func() ([]dataplane.PodRoute, error), now Stam
 		}
 	}
 	made.Rebuilt, made.Addresses = true, len(routes)
-	return s, made, s.rebuild(append(rebuilt(routes, now), salvage(data)...))
+	return s, made, s.rebuild(lock.dir, append(rebuilt(routes, now), salvage(data)...))
 }
 
-func (s *Store) rebuild(entries []Allocation) error {
+// discardEmptied removes a folder in which there is nothing of a store but the
+// file that a plugin is writing, which has kept somebody from removing the
+// folder. The plugin holds the folder still, and would bring the old state back.
+// One that cannot be removed, such as a mount, is used as it is.
+func discardEmptied(dir string) {
+	for range lockTries {
+		entries, err := os.ReadDir(dir)
+		if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != tempFile }) {
+			return
+		}
+		if err := os.RemoveAll(dir); !errors.Is(err, unix.ENOTEMPTY) {
+			return
+		}
+	}
+}
+
+func (s *Store) rebuild(dir *os.Root, entries []Allocation) error {
 	state := State{Allocations: entries}
 	state.sort()
 	data, err := encode(&state)
 	if err != nil {
 		return err
 	}
-	return s.write(data)
+	return s.write(dir, data)
 }
 
-func (s *Store) setAside() (string, error) {
-	bad := filepath.Join(s.dir, stateFile)
-	aside := fmt.Sprintf("%s.corrupt-%d", bad, time.Now().UnixNano())
-	if err := os.Rename(bad, aside); err != nil {
+func (s *Store) setAside(dir *os.Root) (string, error) {
+	aside := fmt.Sprintf("%s.corrupt-%d", stateFile, time.Now().UnixNano())
+	if err := dir.Rename(stateFile, aside); err != nil {
 		return "", fmt.Errorf("set the corrupt address store aside: %w", err)
 	}
-	return aside, nil
+	return filepath.Join(s.dir, aside), nil
 }
 
 // Read returns the state without taking the lock.
 func (s *Store) Read() (State, error) {
-	state, _, err := s.read()
+	state, _, err := s.read(func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(s.dir, name)) })
 	return state, err
 }
 
@@ -149,7 +166,7 @@ func (s *Store) Update(change func(*State) error) error {
 		return err
 	}
 	defer lock.release()
-	state, before, err := s.read()
+	state, before, err := s.read(lock.dir.ReadFile)
 	if err != nil {
 		return err
 	}
@@ -164,10 +181,10 @@ func (s *Store) Update(change func(*State) error) error {
 	case !lock.isTheStores():
 		return fmt.Errorf("write %s: it was removed meanwhile: %w", s.dir, ErrNotReady)
 	case string(after) == string(before):
-		s.sweep()
+		sweep(lock.dir)
 		return nil
 	default:
-		return s.write(after)
+		return s.write(lock.dir, after)
 	}
 }
 
@@ -175,35 +192,59 @@ func (s *Store) Update(change func(*State) error) error {
 // open, so a killed holder frees it. Who waited for the lock of a folder that was
 // removed and made again has locked nothing, and tries again.
 func (s *Store) lock(flags int) (*lock, error) {
-	path := filepath.Join(s.dir, lockFile)
 	for range lockTries {
-		f, err := os.OpenFile(path, os.O_RDWR|flags, 0o600)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("lock %s: %w", s.dir, ErrNotReady)
-		case err != nil:
-			return nil, fmt.Errorf("%w: lock: %w", ErrIO, err)
+		l, err := s.openLock(flags)
+		if err != nil {
+			return nil, err
 		}
-		l := &lock{file: f}
-		if err := flock(int(f.Fd()), lockWait); err != nil {
+		if err := flock(int(l.file.Fd()), lockWait); err != nil {
 			l.release()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return nil, fmt.Errorf("lock %s: %w", filepath.Join(s.dir, lockFile), err)
 		}
 		if l.isTheStores() {
 			return l, nil
 		}
 		l.release()
 	}
-	return nil, fmt.Errorf("lock %s: %w, it is removed again and again", path, ErrBusy)
+	return nil, fmt.Errorf("lock %s: %w, it is removed again and again", s.dir, ErrBusy)
 }
 
 // lockTries is how often a store may be made anew while one waits for its lock.
 const lockTries = 10
 
 // lock is the store's, held.
-type lock struct{ file *os.File }
+type lock struct {
+	// dir is the folder that it was found in. What its holder reads and writes is
+	// in there and not in one that has been made in its place.
+	dir  *os.Root
+	file *os.File
+	path string
+}
 
-func (l *lock) release() { _ = l.file.Close() }
+func (s *Store) openLock(flags int) (*lock, error) {
+	l := &lock{path: filepath.Join(s.dir, lockFile)}
+	var err error
+	if l.dir, err = os.OpenRoot(s.dir); err == nil {
+		l.file, err = l.dir.OpenFile(lockFile, os.O_RDWR|flags, 0o600)
+	}
+	if err == nil {
+		return l, nil
+	}
+	l.release()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("lock %s: %w", s.dir, ErrNotReady)
+	}
+	return nil, fmt.Errorf("%w: lock %s: %w", ErrIO, s.dir, err)
+}
+
+func (l *lock) release() {
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+	if l.dir != nil {
+		_ = l.dir.Close()
+	}
+}
 
 // isTheStores says that the file locked is the one that others find.
 func (l *lock) isTheStores() bool {
@@ -211,25 +252,31 @@ func (l *lock) isTheStores() bool {
 	if err != nil {
 		return false
 	}
-	theirs, err := os.Stat(l.file.Name())
+	theirs, err := os.Stat(l.path)
 	return err == nil && os.SameFile(ours, theirs)
 }
+
+// leastTries is how often the lock is tried at least: a machine that stood still
+// for a while proves nothing about who holds it.
+const leastTries = 1000
 
 // flock polls, because flock(2) has no timeout: often, as holders need a fraction
 // of a millisecond, and eight pods that start at once wait for each other here.
 func flock(fd int, wait time.Duration) error {
 	const slowest = 500 * time.Microsecond
 	deadline := time.Now().Add(wait)
-	for pause := 100 * time.Microsecond; ; pause = min(2*pause, slowest) {
+	pause := 100 * time.Microsecond
+	for tries := 1; ; tries++ {
 		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil:
 			return nil
 		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
 			return err
-		case time.Now().After(deadline):
+		case tries >= leastTries && time.Now().After(deadline):
 			return fmt.Errorf("%w, for %s", ErrBusy, wait)
 		}
 		time.Sleep(pause)
+		pause = min(2*pause, slowest)
 	}
 }
