@@ -147,8 +147,17 @@ func (n *Node) Pods() ([]string, error) {
 	return names, nil
 }
 
-// PodRoutes lists the host routes to pods.
+// PodRoutes lists the host routes to pods. The links are listed last: a route
+// whose link is not among them has gone with it meanwhile.
 func (n *Node) PodRoutes() ([]dataplane.PodRoute, error) {
+	var routes []nl.Route
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		list, err := n.conn.Routes(family, isPodRoute)
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, list...)
+	}
 	links, err := n.conn.Links()
 	if err != nil {
 		return nil, err
@@ -158,13 +167,9 @@ func (n *Node) PodRoutes() ([]dataplane.PodRoute, error) {
 		names[l.Index] = l.Name
 	}
 	var out []dataplane.PodRoute
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		routes, err := n.conn.Routes(family, isPodRoute)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range routes {
-			out = append(out, dataplane.PodRoute{Address: r.Prefix.Addr(), HostVeth: names[r.Hops[0].Link]})
+	for _, r := range routes {
+		if name, there := names[r.Hops[0].Link]; there {
+			out = append(out, dataplane.PodRoute{Address: r.Prefix.Addr(), HostVeth: name})
 		}
 	}
 	return out, nil
