@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"fairlead.dev/cniplugin/store"
@@ -77,21 +76,17 @@ func (r *RebuiltStore) update(change func(*store.State) error) error {
 	if err != nil {
 		return err
 	}
-	unheld := false
-	if now.At-r.opened.At < store.LeakGrace {
-		if unheld, err = r.routesUnheld(now); err != nil {
+	settling := now.At-r.opened.At < store.LeakGrace
+	if settling {
+		if settling, err = r.routesUnheld(now); err != nil {
 			return err
 		}
 	}
 	return r.store.Update(func(s *store.State) error {
-		if unheld {
+		if settling {
 			// Listed again under the lock: DEL takes the route away first, and
 			// frees after that, so what it has freed by now has no route.
-			routes, err := r.podRoutes()
-			if err != nil {
-				return fmt.Errorf("list pod routes: %w", err)
-			}
-			for _, a := range s.Adopt(routes, now) {
+			for _, a := range s.Adopt(r.routesNow(), now) {
 				r.log.Info("address given to the pod that the kernel routes it to", "address", a.Address, "link", a.HostVeth)
 			}
 		}
@@ -105,11 +100,18 @@ func (r *RebuiltStore) routesUnheld(now store.Stamp) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return len(s.Adopt(r.routesNow(), now)) > 0, nil
+}
+
+// routesNow is none when they cannot be listed: pods that come and go may upset
+// that. The next change looks again.
+func (r *RebuiltStore) routesNow() []dataplane.PodRoute {
 	routes, err := r.podRoutes()
 	if err != nil {
-		return false, fmt.Errorf("list pod routes: %w", err)
+		r.log.Warn("pod routes not compared with the address store", "err", err)
+		return nil
 	}
-	return len(s.Adopt(routes, now)) > 0, nil
+	return routes
 }
 
 func lostStore(err error) bool {

@@ -25,12 +25,13 @@ func TestStoreLearnsOfAnADDThatOutlivedIt(t *testing.T) {
 		{"wired since", [][]dataplane.PodRoute{{pod}, {pod}}, 1},
 		{"deleted meanwhile", [][]dataplane.PodRoute{{pod}, {}}, 0},
 		{"nothing new", [][]dataplane.PodRoute{{}}, 0},
+		{"not to be listed", nil, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			listings := append([][]dataplane.PodRoute{{}}, tt.listings...)
 			routes := func() ([]dataplane.PodRoute, error) {
 				if len(listings) == 0 {
-					return nil, errors.New("listed more often than it must be")
+					return nil, errors.New("no more is told")
 				}
 				next := listings[0]
 				listings = listings[1:]
