@@ -43,8 +43,11 @@ func verbs() []verb {
 		add[kind], del[kind] = n, n
 	}
 	return []verb{
-		{name: "ADD", floor: add}, {name: "DEL", before: "ADD", floor: del}, {name: "GC", before: "ADD", floor: del},
-		{name: "ADD", ipam: true, floor: stored}, {name: "DEL", ipam: true, before: "ADD", floor: stored},
+		{name: "ADD", floor: add},
+		{name: "DEL", before: "ADD", floor: del},
+		{name: "GC", before: "ADD", floor: del},
+		{name: "ADD", ipam: true, floor: stored},
+		{name: "DEL", ipam: true, before: "ADD", floor: stored},
 	}
 }
 

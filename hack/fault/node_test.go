@@ -232,12 +232,12 @@ func output(ns nstest.NS, stdin, name string, args ...string) (string, error) {
 // for what is about links in others and about neighbours of a link in unsteady.
 func look(ns nstest.NS, unsteady string) ([]string, error) {
 	var all []string
-	for family, neighbours := range map[string]string{"-4": "", "-6": ""} {
+	for _, family := range []string{"-4", "-6"} {
 		out, err := output(ns, "link show\naddr show\nroute show table all\nrule show\n", "ip", "-o", family, "-batch", "-")
 		if err != nil {
 			return nil, err
 		}
-		neighbours, err = output(ns, "", "ip", family, "neigh", "show", "nud", "all")
+		neighbours, err := output(ns, "", "ip", family, "neigh", "show", "nud", "all")
 		if err != nil {
 			return nil, err
 		}

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"fairlead.dev/cniplugin/store"
 	agent "fairlead.dev/controller/node"
@@ -119,7 +121,12 @@ func (n *node) addAll(t *testing.T, pods []pod, done *atomic.Int64) [][]netip.Ad
 	return got
 }
 
+// codeHeld says that the attachment has addresses already: DEL, then ADD again.
+const codeHeld = 100
+
 // insist does as a runtime does: it tries again while it is told to, and counts.
+// A DEL that found no store may be followed by codeHeld: a plugin that was writing
+// while the store was removed has brought it back as it was before.
 func (n *node) insist(p pod, again *atomic.Int64) ([]netip.Addr, error) {
 	for range attempts {
 		r, err := n.run(n.call("ADD", p))
@@ -127,7 +134,7 @@ func (n *node) insist(p pod, again *atomic.Int64) ([]netip.Addr, error) {
 			return r.addresses(), nil
 		}
 		var e *types.Error
-		if !errors.As(err, &e) || e.Code != types.ErrTryAgainLater {
+		if !errors.As(err, &e) || e.Code != types.ErrTryAgainLater && e.Code != codeHeld {
 			return nil, err
 		}
 		again.Add(1)
@@ -224,32 +231,41 @@ func (n *node) beside(t *testing.T, f func(done *atomic.Int64)) {
 }
 
 // work is the agent's on the store, turn by turn. Before some turns, each time
-// after so many more pods, somebody removes the store.
+// after so many more pods, somebody removes the store. As the agent does, it goes
+// on after a failure: pods that come and go upset the kernel's lists.
 func (n *node) work(ctx context.Context, s *agent.RebuiltStore, done *atomic.Int64) error {
 	const every = crowdSize / 4
+	succeeded := time.Now()
 	for next := int64(every); ctx.Err() == nil; {
 		if done.Load() >= next {
 			next += every
-			if err := os.RemoveAll(n.storeDir()); err != nil {
+			// A plugin may write into the folder while it is emptied.
+			if err := os.RemoveAll(n.storeDir()); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 				return err
 			}
 		}
-		asOf, err := store.Now()
-		if err != nil {
-			return err
-		}
-		live, err := n.podLinks()
-		if err != nil {
-			return err
-		}
-		err = s.Update(func(state *store.State) error {
-			state.ReleaseLeaks(live, asOf, store.LeakGrace)
-			state.SetLeases(leases())
-			return nil
-		})
-		if err != nil {
+		switch err := n.workOnce(s); {
+		case err == nil:
+			succeeded = time.Now()
+		case time.Since(succeeded) > bound:
 			return err
 		}
 	}
 	return nil
+}
+
+func (n *node) workOnce(s *agent.RebuiltStore) error {
+	asOf, err := store.Now()
+	if err != nil {
+		return err
+	}
+	live, err := n.podLinks()
+	if err != nil {
+		return err
+	}
+	return s.Update(func(state *store.State) error {
+		state.ReleaseLeaks(live, asOf, store.LeakGrace)
+		state.SetLeases(leases())
+		return nil
+	})
 }
