@@ -228,6 +228,23 @@ func TestWireRefusesAdvertisements(t *testing.T) {
 	})
 }
 
+// The node's end is up before it is guarded; by the time that it has a carrier it
+// must have been told to make no address of itself.
+func TestNodesEndMakesNoAddress(t *testing.T) {
+	withNode(t, func(node *link.Node, pod *link.Namespace, n, _ nstest.NS) {
+		s := spec("a", addr4)
+		if err := node.Wire(pod, s); err != nil {
+			t.Fatal(err)
+		}
+		if out := n.Run(t, "ip", "link", "show", "dev", s.Host); !strings.Contains(out, "state UP") {
+			t.Errorf("packets do not pass yet: %s", out)
+		}
+		if out := n.Run(t, "ip", "-6", "addr", "show", "dev", s.Host); out != "" {
+			t.Errorf("the link of an IPv4 pod has an IPv6 address: %s", out)
+		}
+	})
+}
+
 // A packet with a source that is not the pod's goes nowhere.
 func TestSourceIsChecked(t *testing.T) {
 	withNode(t, func(node *link.Node, pod *link.Namespace, n, p nstest.NS) {
