@@ -33,10 +33,10 @@ func verbs() []verb {
 	// One exchange to allocate or free in the store.
 	stored := map[fault.Kind]int{fault.Flock: 1, fault.Create: 1, fault.Write: 1, fault.Rename: 1}
 	add := map[fault.Kind]int{
-		fault.Setns:         2, // into the pod for a socket, and back
+		fault.Setns:         4, // into the pod for a socket and for a setting, and back
 		fault.NetlinkChange: 3, // the pair, the node's end, the pod's end
-		fault.NetlinkRead:   2, // uplinks
-		fault.Sysctl:        1, // accept_ra, for which netlink has no message
+		fault.NetlinkRead:   4, // uplinks, and whether packets pass yet
+		fault.Sysctl:        2, // accept_ra, ndisc_notify: netlink has no message for them
 	}
 	del := map[fault.Kind]int{fault.NetlinkChange: 1} // the link, and all with it
 	for kind, n := range stored {
