@@ -76,6 +76,9 @@ func checkObligations() []Obligation {
 		broken("neighbour", "the container has a permanent neighbour entry of its gateway with a wrong MAC", func(c *container, r result) {
 			c.ip(fmt.Sprintf("neigh replace %s lladdr 02:00:00:00:00:09 nud permanent dev %s", r.IPs[0].Gateway, c.ifName))
 		}),
+		broken("node-neighbour", "the node has a permanent neighbour entry of the container with a wrong MAC", func(c *container, r result) {
+			c.node.ip(fmt.Sprintf("neigh replace %s lladdr 02:00:00:00:00:09 nud permanent dev %s", r.addresses()[0], c.node.t.hostEnd(r).Name))
+		}),
 		broken("forwarding", "the node no longer forwards what the container sends", func(c *container, r result) {
 			_, err := c.node.run("", "sysctl", "-qw", fmt.Sprintf("net.ipv4.conf.%s.forwarding=0", c.node.t.hostEnd(r).Name))
 			c.node.t.must(err)

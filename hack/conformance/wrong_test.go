@@ -156,7 +156,7 @@ func wrongCheck() []wrong {
 	return []wrong{
 		{name: "finds all well", green: "check-after-add", script: `[ "$CNI_COMMAND" != CHECK ] || exit 0; real`, red: []string{
 			"check-required", "check-before-0.4.0", "check-no-prev-result", "check-address", "check-interface", "check-node-interface-down", "check-interface-down",
-			"check-route", "check-route-6", "check-node-route", "check-node-route-6", "check-node-route-elsewhere", "check-neighbour", "check-forwarding",
+			"check-route", "check-route-6", "check-node-route", "check-node-route-6", "check-node-route-elsewhere", "check-neighbour", "check-node-neighbour", "check-forwarding",
 			"check-reservation", "check-namespace",
 		}},
 		{name: "wants all as it left it", green: "check-after-add", script: `real; s=$?
