@@ -33,7 +33,7 @@ func collect[T any](c *Conn, req Message, group int, parse func(body []byte) (it
 	for range dumpAttempts {
 		items = items[:0]
 		err = c.watched(group, func() error {
-			return c.dump(req, func(body []byte) error {
+			return c.dump(req, group, func(body []byte) error {
 				item, keep, err := parse(body)
 				if keep {
 					items = append(items, item)
@@ -59,14 +59,25 @@ func (c *Conn) watched(group int, dump func() error) error {
 		return fmt.Errorf("join rtnetlink group %d: %w", group, err)
 	}
 	err := dump()
-	if leaveErr := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, group); leaveErr != nil {
-		return errors.Join(err, fmt.Errorf("leave rtnetlink group %d: %w", group, leaveErr))
+	if leaveErr := c.leave(group); leaveErr != nil {
+		return errors.Join(err, leaveErr)
 	}
 	changed, drainErr := c.drain()
 	if err == nil && drainErr == nil && changed {
 		return ErrInterrupted
 	}
 	return errors.Join(err, drainErr)
+}
+
+// leave ends a membership; one that is not there is success.
+func (c *Conn) leave(group int) error {
+	if group == 0 {
+		return nil
+	}
+	if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, group); err != nil {
+		return fmt.Errorf("leave rtnetlink group %d: %w", group, err)
+	}
+	return nil
 }
 
 // drain reads the notifications that the dump left. They are all there: the
@@ -97,9 +108,9 @@ func tellsOfMain(h unix.NlMsghdr, body []byte) bool {
 }
 
 // dump hands every entry to each. An error of each ends the dump after the rest
-// of it was read, so that the socket is ready for the next exchange. The caller
-// holds c.mu.
-func (c *Conn) dump(req Message, each func(body []byte) error) error {
+// of it was read, so that the socket is ready for the next exchange. It leaves the
+// group whose notifications take the room for the dump. The caller holds c.mu.
+func (c *Conn) dump(req Message, group int, each func(body []byte) error) error {
 	req.Flags |= unix.NLM_F_DUMP
 	req.Seq = c.next()
 	if err := c.send(req.Serialize()); err != nil {
@@ -131,7 +142,7 @@ func (c *Conn) dump(req Message, each func(body []byte) error) error {
 		case errors.Is(err, unix.EAGAIN) && nudges < maxNudges:
 			interrupted = true
 			nudges++
-			err = c.nudge()
+			err = errors.Join(c.leave(group), c.nudge())
 		}
 		if err != nil {
 			return fmt.Errorf("read from the kernel: %w", err)
