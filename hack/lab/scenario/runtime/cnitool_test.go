@@ -18,6 +18,30 @@ import (
 // plugin is one plugin's configuration.
 type plugin map[string]any
 
+// conflist is a network configuration list.
+type conflist struct {
+	Version string   `json:"cniVersion"`
+	Name    string   `json:"name"`
+	Plugins []plugin `json:"plugins"`
+}
+
+// installed is the one that the agent wrote: ours, portmap, bandwidth.
+func (s *scene) installed(t *testing.T) conflist {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.Node(node).CNIConfDir(), install.ConfName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list conflist
+	if err := json.Unmarshal(data, &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Plugins) != 3 {
+		t.Fatalf("%d plugins are installed, want ours, portmap and bandwidth: %s", len(list.Plugins), data)
+	}
+	return list
+}
+
 // chain is a network of CNI 1.1.0 whose first plugin is ours as the node has it
 // installed, and that the upstream cnitool works with.
 type chain struct {
@@ -48,17 +72,8 @@ func (a attachment) address(f topology.Family) netip.Addr {
 func (s *scene) chain(t *testing.T, name string, after ...plugin) *chain {
 	t.Helper()
 	n := s.Node(node)
-	data, err := os.ReadFile(filepath.Join(n.CNIConfDir(), install.ConfName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var installed struct{ Plugins []plugin }
-	if err := json.Unmarshal(data, &installed); err != nil {
-		t.Fatal(err)
-	}
-	list, err := json.Marshal(map[string]any{
-		"cniVersion": "1.1.0", "name": name, "plugins": append(installed.Plugins[:1:1], after...),
-	})
+	ours := s.installed(t).Plugins[:1:1]
+	list, err := json.Marshal(conflist{Version: "1.1.0", Name: name, Plugins: append(ours, after...)})
 	if err != nil {
 		t.Fatal(err)
 	}

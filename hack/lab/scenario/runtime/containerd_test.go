@@ -136,6 +136,55 @@ func (c *containerd) ready(t *testing.T) {
 	})
 }
 
+// with runs f while the configuration that containerd takes has portmap use a
+// backend, and then gives it back the installed one.
+func (c *containerd) with(t *testing.T, backend string, f func()) {
+	t.Helper()
+	n := c.scene.Node(node)
+	installed := c.scene.installed(t)
+	if installed.Plugins[1]["backend"] == backend {
+		f()
+		return
+	}
+	was := fmt.Sprint(installed.Plugins[1]["backend"])
+	installed.Plugins[1]["backend"] = backend
+	data, err := json.Marshal(installed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(n.CNIConfDir(), "00-other.conflist") // by name
+	// In one step: containerd reads a file as soon as there is one.
+	if err := os.WriteFile(first+".new", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(first+".new", first); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.Remove(first); err != nil {
+			t.Error(err)
+		}
+		c.takes(t, was)
+	}()
+	c.takes(t, backend)
+	f()
+}
+
+// takes waits until containerd has read a configuration with a backend.
+func (c *containerd) takes(t *testing.T, backend string) {
+	t.Helper()
+	c.scene.eventually(t, "containerd takes backend "+backend, func(ctx context.Context) error {
+		var status struct {
+			Info struct{ CNIConfig string }
+		}
+		err := c.call(ctx, "Status", map[string]any{"verbose": true}, &status)
+		if err == nil && !strings.Contains(status.Info.CNIConfig, backend) {
+			err = fmt.Errorf("it has %s", status.Info.CNIConfig)
+		}
+		return err
+	})
+}
+
 // version of the programs, for the log.
 func (c *containerd) version(t *testing.T) string {
 	t.Helper()

@@ -7,9 +7,12 @@ import (
 	"fairlead.dev/hack/lab/topology"
 )
 
+// backends of portmap.
+func backends() []string { return []string{"nftables", "iptables"} }
+
 // hostPorts are those of pods that cnitool makes, over both of portmap's backends.
 func (s *scene) hostPorts(t *testing.T) {
-	for _, backend := range []string{"iptables", "nftables"} {
+	for _, backend := range backends() {
 		t.Run(backend, func(t *testing.T) {
 			c := s.chain(t, "ports-"+backend, plugin{
 				"type": "portmap", "snat": true, "backend": backend, "capabilities": map[string]bool{"portMappings": true},
@@ -20,6 +23,9 @@ func (s *scene) hostPorts(t *testing.T) {
 			pod := c.add(t, "ported")
 			s.serve(t, pod)
 			s.hostPortServed(t, "30090", pod.address)
+			for _, f := range families() { // the pod itself
+				s.asked(t, s.machine.from(pod.name, pod.path()), s.Node(node).Address(f), "30090", pod.address(f))
+			}
 			c.check(t, pod)
 			c.del(t, pod)
 			s.hostPortGone(t, "30090")

@@ -19,7 +19,9 @@ func (s *scene) containerd(t *testing.T) {
 	c := s.startContainerd(t)
 	t.Log(c.version(t))
 	// Plugins keep what they share once a pod wanted it.
-	c.gone(t, c.pod(t, c.wishful("first")))
+	for _, backend := range backends() {
+		c.with(t, backend, func() { c.gone(t, c.pod(t, c.wishful("first-"+backend))) })
+	}
 	before := s.machine.traces(t)
 	for _, scenario := range []struct {
 		name string
@@ -71,7 +73,7 @@ func (s *scene) podOfContainerd(t *testing.T, c *containerd) {
 	c.gone(t, pod)
 }
 
-// manyPods come at once and go at once.
+// manyPods come at once, outlive containerd, and go at once.
 func (s *scene) manyPods(t *testing.T, c *containerd) {
 	pods := make([]sandbox, parallel)
 	together(t, func(ctx context.Context, i int) (err error) {
@@ -86,11 +88,31 @@ func (s *scene) manyPods(t *testing.T, c *containerd) {
 			}
 			owner[a] = i
 		}
+	}
+	c.restart(t)
+	for _, p := range pods {
 		for _, f := range families() {
 			s.pinged(t, s.from(node), p.address(f))
 		}
 	}
 	together(t, func(ctx context.Context, i int) error { return c.remove(ctx, pods[i]) })
+}
+
+// restart kills containerd and starts it again.
+func (c *containerd) restart(t *testing.T) {
+	t.Helper()
+	if err := killInside(t.Context(), c.process); err != nil {
+		t.Fatal(err)
+	}
+	c.start(t)
+}
+
+func (c *containerd) start(t *testing.T) {
+	t.Helper()
+	if err := c.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.ready(t)
 }
 
 func together(t *testing.T, f func(context.Context, int) error) {
@@ -117,10 +139,7 @@ func (s *scene) containerdKilled(t *testing.T, c *containerd) {
 	for _, f := range families() {
 		s.asked(t, s.from(s.far.Role()), pod.address(f), port, pod.address(f))
 	}
-	if err := c.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c.ready(t)
+	c.start(t)
 	status, err := c.status(t.Context(), pod.id)
 	if err != nil {
 		t.Fatal(err)
@@ -157,12 +176,16 @@ func (s *scene) withoutAgent(t *testing.T, c *containerd) {
 
 // hostPortsOfContainerd: a pod's hostPort is the node's.
 func (s *scene) hostPortsOfContainerd(t *testing.T, c *containerd) {
-	config := c.podConfig("ported")
-	config.Ports = []hostPort{{"TCP", 8080, 30081}, {"UDP", 8080, 30081}}
-	pod := c.pod(t, config)
-	s.hostPortServed(t, "30081", pod.address)
-	c.gone(t, pod)
-	s.hostPortGone(t, "30081")
+	for _, backend := range backends() {
+		c.with(t, backend, func() {
+			config := c.podConfig("ported-" + backend)
+			config.Ports = []hostPort{{"TCP", 8080, 30081}, {"UDP", 8080, 30081}}
+			pod := c.pod(t, config)
+			s.hostPortServed(t, "30081", pod.address)
+			c.gone(t, pod)
+			s.hostPortGone(t, "30081")
+		})
+	}
 }
 
 // containerdBurst is what containerd lets a shaper pass at once, in bytes: the
