@@ -184,7 +184,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	in, source, ok := a.intents.Current(ctx)
 	if !ok {
 		v := waiting(a.opts.Name)
-		offerErr := a.offer(&v)
+		offerErr := a.offer(&v, nil)
 		a.publish(v)
 		return errors.Join(prepareErr, offerErr)
 	}
@@ -210,7 +210,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	done := a.apply(ctx, p, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
 	done.err = errors.Join(prepareErr, adoptErr, ribErr, done.err)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.speaker.Sessions())
-	offerErr := a.offer(&v)
+	offerErr := a.offer(&v, p.Awaited)
 	a.publish(v)
 	return errors.Join(done.err, done.peerErr, offerErr)
 }

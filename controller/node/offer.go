@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,23 +16,24 @@ import (
 // us, and puts into the view how it stands. The runtime is told of us once the
 // node is Ready, which is when pods can be served: blocks are in the store, their
 // routes in the kernel. Sessions are no part of that: a router that is down would
-// keep a node from ever starting a pod.
-func (a *Agent) offer(v *view.Node) error {
-	ready := meta.IsStatusConditionTrue(v.State.Conditions, v1alpha1.ConditionReady)
+// keep a node from ever starting a pod. It is not told while the first block of
+// another family is awaited.
+func (a *Agent) offer(v *view.Node, awaited []string) error {
+	ready := meta.IsStatusConditionTrue(v.State.Conditions, v1alpha1.ConditionReady) && len(awaited) == 0
 	found, err := a.runtime.Keep(ready)
 	if err != nil {
 		// No pod is served without it, whatever else is well.
 		meta.SetStatusCondition(&v.State.Conditions, condition(v1alpha1.ConditionReady, false, "SyncFailed", err.Error()))
 		return err
 	}
-	if c := configured(found); c != nil {
+	if c := configured(found, awaited); c != nil {
 		v.State.Conditions = append(v.State.Conditions, *c)
 	}
 	return nil
 }
 
 // configured is nil while nothing was written yet: Ready says why.
-func configured(f install.Found) *metav1.Condition {
+func configured(f install.Found, awaited []string) *metav1.Condition {
 	const kind = v1alpha1.ConditionCNIConfigured
 	c := condition(kind, true, "Configured", install.ConfName+" is the first by name")
 	switch {
@@ -46,6 +48,10 @@ func configured(f install.Found) *metav1.Condition {
 	case f.Removed:
 		c = condition(kind, false, "Removed", install.ConfName+
 			" was written again and taken away again: another network provider on this node may tolerate no other; end it")
+	case !f.Installed && len(awaited) > 0:
+		c = condition(kind, false, "BlockAwaited", fmt.Sprintf(
+			"pool %s has yet to lease this node a block, and no pod is to start without an address of its family: see the pool's conditions",
+			strings.Join(awaited, ", ")))
 	case !f.Installed:
 		return nil
 	case f.Changed:

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/cniplugin/install"
@@ -57,6 +58,32 @@ func TestRuntimeIsOfferedNothingBeforeAnythingIsKnown(t *testing.T) {
 		if got := r.reason(v1alpha1.ConditionCNIConfigured); got != "OtherFirst" {
 			t.Errorf("reason %q", got)
 		}
+	})
+}
+
+// A pod that started before the node's IPv6 block came would never have IPv6.
+func TestRuntimeIsOfferedAllFamilies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.intents.in.Pools = []v1alpha1.IPPool{{ObjectMeta: metav1.ObjectMeta{Name: "six", UID: "u6"}}}
+		r.intents.in.Ranges = append(r.intents.in.Ranges, v1alpha1.AddressPlanEntry{CIDR: "fd00::/64", BlockSize: 122, PoolName: "six", PoolUID: "u6"})
+		r.start(t)
+		r.told(t, "told with one family of two", false)
+		if err := r.Ready(); err != nil {
+			t.Errorf("what it has works: %v", err)
+		}
+		c := meta.FindStatusCondition(r.View().State.Conditions, v1alpha1.ConditionCNIConfigured)
+		if c == nil || c.Reason != "BlockAwaited" || !strings.Contains(c.Message, "pool six") {
+			t.Errorf("condition %+v", c)
+		}
+		r.intents.Lock()
+		r.intents.in.Blocks = append(r.intents.in.Blocks, v1alpha1.IPBlock{
+			ObjectMeta: metav1.ObjectMeta{Name: "b6", UID: "b6"},
+			Spec:       v1alpha1.IPBlockSpec{CIDR: "fd00::/122", PoolName: "six", PoolUID: "u6", State: v1alpha1.BlockLeased},
+		})
+		r.intents.Unlock()
+		r.settle()
+		r.told(t, "told with both", false, true)
 	})
 }
 

@@ -18,8 +18,9 @@ type blocks struct {
 	announce []netip.Prefix
 	released []string
 	// ours are the blocks of pods that this node still serves.
-	ours  []netip.Prefix
-	wants []Want
+	ours    []netip.Prefix
+	wants   []Want
+	awaited []string
 }
 
 func planBlocks(s Snapshot) (blocks, []Problem) {
@@ -30,7 +31,7 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 		pools[string(p.UID)] = p
 	}
 	wants, surplus := planGrowth(s, pools)
-	out.wants = wants
+	out.wants, out.awaited = wants, planAwaited(s.Intent, pools)
 	known := map[netip.Prefix]bool{}
 	for _, b := range s.Intent.Blocks {
 		cidr, bad := parsePrefix("IPBlock/"+b.Name, "spec.cidr", b.Spec.CIDR)

@@ -114,6 +114,28 @@ func balance(w *Want, members []member, surplus map[netip.Prefix]bool) {
 	}
 }
 
+// planAwaited names the pools of which the node is to have its first block of a
+// family for pods: one that started before it came would lack that family for
+// as long as it lives.
+func planAwaited(in Intent, pools map[string]v1alpha1.IPPool) []string {
+	held := map[bool]bool{} // by whether it is IPv4
+	for _, b := range in.Blocks {
+		if cidr, bad := parsePrefix("", "", b.Spec.CIDR); bad == nil && b.Spec.State == v1alpha1.BlockLeased && !b.Spec.IPAMOnly {
+			held[cidr.Addr().Is4()] = true
+		}
+	}
+	var names []string
+	// A pool without a range in the AddressPlan leases nothing, and is waited for by nobody.
+	for _, r := range in.Ranges {
+		cidr, bad := parsePrefix("", "", r.CIDR)
+		if bad == nil && !r.IPAMOnly && !held[cidr.Addr().Is4()] && leasesHere(pools[r.PoolUID], in.Node) {
+			names = append(names, r.PoolName)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // leasesHere says whether the pool gives this node blocks at all.
 func leasesHere(p v1alpha1.IPPool, node v1alpha1.BGPNode) bool {
 	selected, err := Selects(p.Spec.NodeSelector, node.Labels)

@@ -29,6 +29,9 @@ type Plan struct {
 	Released []string
 	// Wants has a line for each pool of which a Leased block is held, sorted by name.
 	Wants []Want
+	// Awaited are the pools, by name, that are to give the node its first block of
+	// a family for pods, and have not yet.
+	Awaited []string
 	// Refused are learned prefixes that are not programmed, and why.
 	Refused map[netip.Prefix]string
 }
@@ -55,6 +58,7 @@ func Compute(s Snapshot) (Plan, []Problem) {
 		Barred:    peers.barred,
 		Released:  blocks.released,
 		Wants:     blocks.wants,
+		Awaited:   blocks.awaited,
 		Refused:   refused,
 		BGP: bgp.Config{
 			Global: bgp.Global{
