@@ -28,6 +28,7 @@ var plugin, ipam string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		sweep()
 		dir, err := os.MkdirTemp("", "fairlead-fault-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -100,12 +101,22 @@ func newNode(t *testing.T) *node {
 // holds the lock wait for seconds.
 func tmpfs(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "fairlead-fault-")
+	dir, err := os.MkdirTemp("/dev/shm", fmt.Sprintf("fairlead-fault-%d-", os.Getpid()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
+}
+
+// sweep removes what test processes that were killed left on tmpfs.
+func sweep() {
+	dirs, _ := filepath.Glob("/dev/shm/fairlead-fault-*-*")
+	for _, dir := range dirs {
+		if _, err := os.Stat("/proc/" + strings.Split(filepath.Base(dir), "-")[2]); errors.Is(err, os.ErrNotExist) {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 // createStore makes the store as the agent does.
