@@ -59,8 +59,8 @@ func hints() []hint {
 		{unix.EMFILE, types.ErrIOFailure, "raise the limit of open files of the container runtime"},
 		{unix.ENFILE, types.ErrIOFailure, "raise the machine's limit of open files: sysctl fs.file-max"},
 		{store.ErrIO, types.ErrIOFailure, "make room for the file system of the store, or mount it writable"},
-		{store.ErrNoLease, types.ErrTryAgainLater, "see that an Active IPPool selects this node: kubectl get ippools,ipblocks"},
-		{store.ErrExhausted, types.ErrTryAgainLater, "pods that end free addresses; for more, let the IPPool lease this node another block"},
+		{store.ErrNoLease, types.ErrTryAgainLater, "see that an Active IPPool with advertise true selects this node: kubectl get ippools,ipblocks"},
+		{store.ErrExhausted, types.ErrTryAgainLater, "pods that end free addresses, and the agent asks for another block by itself: why none comes, say the IPPool's conditions Limited and Exhausted, or: fairlead blocks"},
 		{errTooSlow, types.ErrTryAgainLater, "the node is overloaded or was suspended"},
 		{errOutput, types.ErrIOFailure, "the container runtime closed the plugin's standard output: see its log; nothing is left of the attachment"},
 	}
