@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,7 +98,33 @@ func (s *scene) configuration(t *testing.T) {
 	if n, err := s.neighbour(t.Context(), tor, s.Node("n2").Address(topology.V4)); err != nil || n.RemoteAS != 65199 {
 		t.Errorf("n2 is AS %d, %v, want 65199: the first by name", n.RemoteAS, err)
 	}
+	// n2's speaker began anew with each change; its sessions of both families are
+	// not back at the same time.
+	s.eventually(t, "routes between n1 and n2", func(ctx context.Context) error {
+		return errors.Join(s.routed(ctx, "n1", "n2"), s.routed(ctx, "n2", "n1"))
+	})
 	s.connected(t)
+}
+
+// routed is nil when the kernel of one node has routes to all blocks of the other.
+func (s *scene) routed(ctx context.Context, from, to string) error {
+	blocks, err := s.Blocks(ctx)
+	if err != nil {
+		return err
+	}
+	for holder, block := range blocks {
+		if holder.Node != to {
+			continue
+		}
+		routes, err := s.KernelRoutes(ctx, from, topology.FamilyOf(block.Addr()))
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(routes, func(k lab.KernelRoute) bool { return k.Prefix == block }) {
+			return fmt.Errorf("%s has no route to %s of %s", from, block, to)
+		}
+	}
+	return nil
 }
 
 // anyNodeASN lets an FRR ToR of the first rack take nodes of any AS until the test ends.
