@@ -95,9 +95,13 @@ func (s *scene) configuration(t *testing.T) {
 	if c := meta.FindStatusCondition(twin.Status.Conditions, v1alpha1.ConditionReady); c == nil || twin.Status.NodesGoverned != 0 {
 		t.Errorf("twin: %+v, want no node governed", twin.Status)
 	}
-	if n, err := s.neighbour(t.Context(), tor, s.Node("n2").Address(topology.V4)); err != nil || n.RemoteAS != 65199 {
-		t.Errorf("n2 is AS %d, %v, want 65199: the first by name", n.RemoteAS, err)
-	}
+	s.eventually(t, "n2 in the AS of the first by name", func(ctx context.Context) error {
+		n, err := s.neighbour(ctx, tor, s.Node("n2").Address(topology.V4))
+		if err == nil && n.RemoteAS != 65199 {
+			err = fmt.Errorf("AS %d, want 65199", n.RemoteAS)
+		}
+		return errors.Join(err, n.established())
+	})
 	// n2's speaker began anew with each change; its sessions of both families are
 	// not back at the same time.
 	s.eventually(t, "routes between n1 and n2", func(ctx context.Context) error {
