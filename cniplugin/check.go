@@ -19,12 +19,9 @@ func (p plugin) check(r request) error {
 	if err != nil {
 		return err
 	}
-	prev, err := r.previous()
+	prev, err := r.toCheck()
 	if err != nil {
 		return err
-	}
-	if prev == nil {
-		return fmt.Errorf("%w: %w", errConf, errNoPrevious)
 	}
 	want, err := r.expectation(c.place, prev)
 	if err != nil {

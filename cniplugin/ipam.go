@@ -140,12 +140,9 @@ func (p plugin) ipamCheck(r request) error {
 	if err != nil {
 		return err
 	}
-	prev, err := r.previous()
+	prev, err := r.toCheck()
 	if err != nil {
 		return err
-	}
-	if prev == nil {
-		return fmt.Errorf("%w: %w", errConf, errNoPrevious)
 	}
 	var listed []netip.Addr
 	for _, ip := range prev.IPs {

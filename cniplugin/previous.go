@@ -2,16 +2,12 @@ package cniplugin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 )
-
-// errNoPrevious is a CHECK without the result to check.
-var errNoPrevious = errors.New("prevResult is missing, CHECK needs that of ADD")
 
 // previous is the result that the configuration carries, nil if it has none.
 func (r request) previous() (*types100.Result, error) {
@@ -32,6 +28,15 @@ func (r request) previous() (*types100.Result, error) {
 		return nil, fmt.Errorf("%w: prevResult: %w", errDecode, err)
 	}
 	return result, nil
+}
+
+// toCheck is the result that CHECK checks.
+func (r request) toCheck() (*types100.Result, error) {
+	prev, err := r.previous()
+	if err == nil && prev == nil {
+		err = fmt.Errorf("%w: prevResult is missing, CHECK needs that of ADD", errConf)
+	}
+	return prev, err
 }
 
 // parseResult reads a result of the version that it says, or else of that asked for.

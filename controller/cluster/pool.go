@@ -12,12 +12,6 @@ import (
 	"fairlead.dev/controller/ipam"
 )
 
-// Default prefix lengths of blocks: 64 addresses each.
-const (
-	defaultBlockSize4 = 26
-	defaultBlockSize6 = 122
-)
-
 // pool is an IPPool with its fields parsed.
 type pool struct {
 	*v1alpha1.IPPool
@@ -124,30 +118,16 @@ func readPool(in *v1alpha1.IPPool) *pool {
 			reserved = append(reserved, parsed)
 		}
 	}
-	p.carve, err = ipam.NewPool(cidr, blockSize(in, cidr), reserved...)
+	p.carve, err = ipam.NewPool(cidr, in.Spec.EffectiveBlockSize(), reserved...)
 	if err != nil {
 		p.invalid = &problem{ReasonInvalidRange, fmt.Sprintf("spec.blockSize: %v: create another IPPool, both fields are immutable", err)}
 	}
 	return p
 }
 
-func blockSize(p *v1alpha1.IPPool, cidr netip.Prefix) int {
-	switch {
-	case p.Spec.BlockSize != nil:
-		return int(*p.Spec.BlockSize)
-	case cidr.Addr().Is4():
-		return defaultBlockSize4
-	default:
-		return defaultBlockSize6
-	}
-}
-
-// state is the pool's, with the API's default.
-func (p *pool) state() v1alpha1.PoolState { return cmp.Or(p.Spec.State, v1alpha1.PoolActive) }
-
 // leases says whether the pool may give blocks out.
 func (p *pool) leases() bool {
-	return p.invalid == nil && p.unselectable == nil && p.DeletionTimestamp == nil && p.state() == v1alpha1.PoolActive
+	return p.invalid == nil && p.unselectable == nil && p.DeletionTimestamp == nil && p.Spec.EffectiveState() == v1alpha1.PoolActive
 }
 
 // space is the pool's range with every block taken that the blocks know of,

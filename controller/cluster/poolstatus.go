@@ -73,9 +73,9 @@ func poolReady(p *pool, holds bool, refused *problem) metav1.Condition {
 		return is(false, ReasonPending, "the range is about to be claimed in the AddressPlan")
 	case p.unselectable != nil:
 		return is(false, p.unselectable.reason, p.unselectable.message)
-	case p.state() == v1alpha1.PoolDraining:
+	case p.Spec.EffectiveState() == v1alpha1.PoolDraining:
 		return is(true, string(v1alpha1.PoolDraining), "leases nothing; its blocks are taken back as their pods end")
-	case p.state() == v1alpha1.PoolDisabled:
+	case p.Spec.EffectiveState() == v1alpha1.PoolDisabled:
 		return is(true, string(v1alpha1.PoolDisabled), "leases nothing; what is leased stays in use")
 	}
 	return is(true, string(v1alpha1.PoolActive), "leases blocks to the nodes that it selects")
