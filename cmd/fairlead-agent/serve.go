@@ -77,7 +77,10 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		Name: cfg.NodeName, APIServer: api.addresses, SyncInterval: cfg.SyncInterval, ResyncInterval: cfg.ResyncInterval,
 		EndOfRIBTimeout: cfg.EndOfRIBTimeout, Logger: log,
 		Attached: func() ([]store.Found, error) { return attached(namespaceDir) },
-	}, source, bgp, table, addresses, links{pods, sysctlFile(cfg)}, keeper(cfg, log))
+	}, node.Ports{
+		Intents: source, Speaker: bgp, Routes: table, Store: addresses,
+		Links: links{pods, sysctlFile(cfg)}, Runtime: keeper(cfg, log),
+	})
 	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Interval: statusInterval, Logger: log}
 
 	g, ctx := errgroup.WithContext(ctx)

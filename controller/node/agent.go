@@ -40,13 +40,8 @@ type Options struct {
 
 // Agent makes one node what the API wants it to be.
 type Agent struct {
-	opts    Options
-	intents IntentSource
-	speaker Speaker
-	routes  RouteTable
-	store   AddressStore
-	links   Links
-	runtime Runtime
+	opts  Options
+	ports Ports
 
 	wake chan struct{}
 	view atomic.Pointer[view.Node]
@@ -66,9 +61,9 @@ type Agent struct {
 }
 
 // New returns an Agent over its ports.
-func New(opts Options, intents IntentSource, speaker Speaker, routes RouteTable, store AddressStore, links Links, runtime Runtime) *Agent {
+func New(opts Options, ports Ports) *Agent {
 	return &Agent{
-		opts: opts, intents: intents, speaker: speaker, routes: routes, store: store, links: links, runtime: runtime,
+		opts: opts, ports: ports,
 		wake:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		resync:  true,
@@ -136,7 +131,7 @@ func (a *Agent) begin() error {
 	if a.begun {
 		return nil
 	}
-	kept, err := a.routes.List()
+	kept, err := a.ports.Routes.List()
 	if err != nil {
 		return fmt.Errorf("list routes of an earlier agent: %w", err)
 	}
@@ -181,7 +176,7 @@ func (a *Agent) sync(ctx context.Context) error {
 		return err
 	}
 	prepareErr := a.prepare()
-	in, source, ok := a.intents.Current(ctx)
+	in, source, ok := a.ports.Intents.Current(ctx)
 	if !ok {
 		v := waiting(a.opts.Name)
 		offerErr := a.offer(&v, nil)
@@ -192,7 +187,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	// in the RIB that is read after it.
 	var heard []bgp.Session
 	if !a.ribComplete {
-		heard = a.speaker.Sessions()
+		heard = a.ports.Speaker.Sessions()
 	}
 	in, adoptErr := a.adoptAttachments(in)
 	snapshot, ribErr, err := a.observe(in)
@@ -209,7 +204,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	}
 	done := a.apply(ctx, p, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
 	done.err = errors.Join(prepareErr, adoptErr, ribErr, done.err)
-	v := report(a.opts.Name, source, snapshot, p, problems, done, a.speaker.Sessions())
+	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
 	offerErr := a.offer(&v, p.Awaited)
 	a.publish(v)
 	return errors.Join(done.err, done.peerErr, offerErr)
@@ -220,7 +215,7 @@ func (a *Agent) prepare() error {
 	if !a.resync {
 		return nil
 	}
-	if err := a.links.Prepare(); err != nil {
+	if err := a.ports.Links.Prepare(); err != nil {
 		return fmt.Errorf("prepare the node: %w", err)
 	}
 	a.resync = false

@@ -167,7 +167,7 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 		Name: "n1", SyncInterval: 100 * time.Millisecond, ResyncInterval: time.Minute, EndOfRIBTimeout: 2 * time.Minute,
 		Attached: func() ([]store.Found, error) { return r.found, r.foundErr },
 		Logger:   slog.New(slog.DiscardHandler),
-	}, r.intents, r.speaker, r.kernel, r.store, r.links, r.runtime)
+	}, node.Ports{Intents: r.intents, Speaker: r.speaker, Routes: r.kernel, Store: r.store, Links: r.links, Runtime: r.runtime})
 	return r
 }
 

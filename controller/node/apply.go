@@ -31,7 +31,7 @@ type applied struct {
 // then unprogram. A failed step does not stop those that do not need it.
 func (a *Agent) apply(ctx context.Context, p plan.Plan, prune bool) applied {
 	var out applied
-	storeErr := a.store.Update(func(s *store.State) error {
+	storeErr := a.ports.Store.Update(func(s *store.State) error {
 		s.SetLeases(p.Leases)
 		out.leases = leases(*s, plan.Intent{})
 		return nil
@@ -41,7 +41,7 @@ func (a *Agent) apply(ctx context.Context, p plan.Plan, prune bool) applied {
 		storeErr = fmt.Errorf("write leases to the address store: %w", storeErr)
 	}
 
-	routes, routeErr := a.routes.Apply(p.Routes, false)
+	routes, routeErr := a.ports.Routes.Apply(p.Routes, false)
 	out.routes = routes
 	if routeErr != nil {
 		out.err = errors.Join(storeErr, fmt.Errorf("program routes: %w", routeErr))
@@ -49,7 +49,7 @@ func (a *Agent) apply(ctx context.Context, p plan.Plan, prune bool) applied {
 	}
 
 	config := p.Announceable(routes.Installed)
-	speakErr := a.speaker.Apply(ctx, config)
+	speakErr := a.ports.Speaker.Apply(ctx, config)
 	if bgp.OnlyPeers(speakErr) {
 		a.engine, out.announced = p.BGP.Global, config.Announce
 		speakErr, out.peerErr = nil, speakErr
@@ -59,7 +59,7 @@ func (a *Agent) apply(ctx context.Context, p plan.Plan, prune bool) applied {
 
 	var pruneErr error
 	if speakErr == nil && prune && len(routes.Surplus) > 0 {
-		out.routes, pruneErr = a.routes.Apply(p.Routes, true)
+		out.routes, pruneErr = a.ports.Routes.Apply(p.Routes, true)
 		if pruneErr != nil {
 			pruneErr = fmt.Errorf("remove routes: %w", pruneErr)
 		}

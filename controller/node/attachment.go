@@ -18,7 +18,7 @@ func (a *Agent) adoptAttachments(in plan.Intent) (plan.Intent, error) {
 	if a.opts.Attached == nil || !slices.ContainsFunc(in.Blocks, func(b v1alpha1.IPBlock) bool { return b.Spec.IPAMOnly }) {
 		return in, nil
 	}
-	state, err := a.store.Read()
+	state, err := a.ports.Store.Read()
 	if err != nil {
 		return in, fmt.Errorf("read the address store: %w", err)
 	}
@@ -46,7 +46,7 @@ func (a *Agent) adopt(blocks []netip.Prefix) error {
 		return err
 	}
 	var adopted []store.Allocation
-	err = a.store.Update(func(s *store.State) error {
+	err = a.ports.Store.Update(func(s *store.State) error {
 		adopted = s.AdoptFound(found, blocks, now)
 		return nil
 	})

@@ -14,20 +14,20 @@ import (
 // observe reads the node and puts it beside the Intent. With a ribErr the RIB
 // is not to be believed to be all that there is.
 func (a *Agent) observe(in plan.Intent) (s plan.Snapshot, ribErr, err error) {
-	local, err := a.links.Addresses()
+	local, err := a.ports.Links.Addresses()
 	if err != nil {
 		return s, nil, fmt.Errorf("list the node's addresses: %w", err)
 	}
 	if err := a.releaseLeaks(); err != nil {
 		return s, nil, err
 	}
-	state, err := a.store.Read()
+	state, err := a.ports.Store.Read()
 	if err != nil {
 		return s, nil, fmt.Errorf("read the address store: %w", err)
 	}
 	held := leases(state, in)
 	a.idle.mark(held, time.Now())
-	rib, ribErr := a.speaker.Routes()
+	rib, ribErr := a.ports.Speaker.Routes()
 	switch {
 	case errors.Is(ribErr, bgp.ErrNotStarted):
 		a.engine, ribErr = bgp.Global{}, nil
@@ -52,17 +52,17 @@ func (a *Agent) releaseLeaks() error {
 	if err != nil {
 		return err
 	}
-	live, err := a.links.Pods()
+	live, err := a.ports.Links.Pods()
 	if err != nil {
 		return fmt.Errorf("list the pods' links: %w", err)
 	}
-	before, err := a.store.Read()
+	before, err := a.ports.Store.Read()
 	if err != nil {
 		return fmt.Errorf("read the address store: %w", err)
 	}
 	namespaces := store.Look(before.NamespacePaths())
 	var leaked []store.Allocation
-	err = a.store.Update(func(s *store.State) error {
+	err = a.ports.Store.Update(func(s *store.State) error {
 		leaked = append(s.ReleaseLeaks(live, asOf, store.LeakGrace), s.ReleaseGone(namespaces, asOf)...)
 		return nil
 	})

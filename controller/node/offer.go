@@ -20,7 +20,7 @@ import (
 // another family is awaited.
 func (a *Agent) offer(v *view.Node, awaited []string) error {
 	ready := meta.IsStatusConditionTrue(v.State.Conditions, v1alpha1.ConditionReady) && len(awaited) == 0
-	found, err := a.runtime.Keep(ready)
+	found, err := a.ports.Runtime.Keep(ready)
 	if err != nil {
 		// No pod is served without it, whatever else is well.
 		meta.SetStatusCondition(&v.State.Conditions, condition(v1alpha1.ConditionReady, false, "SyncFailed", err.Error()))

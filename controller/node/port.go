@@ -18,6 +18,16 @@ import (
 	"fairlead.dev/dataplane"
 )
 
+// Ports are all that an Agent acts through. None may be nil.
+type Ports struct {
+	Intents IntentSource
+	Speaker Speaker
+	Routes  RouteTable
+	Store   AddressStore
+	Links   Links
+	Runtime Runtime
+}
+
 // Speaker speaks BGP.
 type Speaker interface {
 	Apply(context.Context, bgp.Config) error
