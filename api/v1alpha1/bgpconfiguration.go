@@ -15,6 +15,66 @@ const (
 	NodeMeshDisabled NodeMesh = "Disabled"
 )
 
+// NodeAddressSource says where a node's address is taken from.
+// +kubebuilder:validation:Enum=InternalIP;Interface;CIDR;CanReach
+type NodeAddressSource string
+
+const (
+	// NodeAddressInternalIP takes the Node's InternalIP.
+	NodeAddressInternalIP NodeAddressSource = "InternalIP"
+	// NodeAddressInterface takes the address of a link.
+	NodeAddressInterface NodeAddressSource = "Interface"
+	// NodeAddressCIDR takes the address that lies in a range.
+	NodeAddressCIDR NodeAddressSource = "CIDR"
+	// NodeAddressCanReach takes the address that the node's kernel sends from to another.
+	NodeAddressCanReach NodeAddressSource = "CanReach"
+)
+
+// NodeAddress is the rule by which a node's own address of each family is found.
+// +kubebuilder:validation:XValidation:rule="(self.source == 'Interface') == has(self.interfaces)",fieldPath=".interfaces",message="must be given with source Interface, and only with it"
+// +kubebuilder:validation:XValidation:rule="(self.source == 'CIDR') == has(self.cidrs)",fieldPath=".cidrs",message="must be given with source CIDR, and only with it"
+// +kubebuilder:validation:XValidation:rule="(self.source == 'CanReach') == has(self.canReach)",fieldPath=".canReach",message="must be given with source CanReach, and only with it"
+type NodeAddress struct {
+	// source is InternalIP (default), Interface, CIDR or CanReach.
+	// +optional
+	// +kubebuilder:default=InternalIP
+	Source NodeAddressSource `json:"source,omitempty"`
+	// interfaces are names of links, the first that has a usable address wins; a
+	// "*" at the end stands for any more letters.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=15
+	// +kubebuilder:validation:items:Pattern=`^[^\s/*]+\*?$`
+	Interfaces []string `json:"interfaces,omitempty"`
+	// cidrs are ranges, the first that holds an address of the node wins.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked() && string(cidr(self)) == self",message="must be a network in canonical form, such as 192.0.2.0/24 or 2001:db8::/64"
+	CIDRs []string `json:"cidrs,omitempty"`
+	// canReach are addresses, at most one of each family.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:MaxLength=39
+	// +kubebuilder:validation:items:XValidation:rule="isIP(self) && ip.isCanonical(self)",message="must be an IP address in canonical form"
+	// +kubebuilder:validation:XValidation:rule="size(self) < 2 || !isIP(self[0]) || !isIP(self[1]) || ip(self[0]).family() != ip(self[1]).family()",message="must be at most one of each family"
+	CanReach []string `json:"canReach,omitempty"`
+	// allowedCIDRs are the ranges in which an address that the Node does not report
+	// is accepted from its agent. Default: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked() && string(cidr(self)) == self",message="must be a network in canonical form, such as 192.0.2.0/24 or 2001:db8::/64"
+	AllowedCIDRs []string `json:"allowedCIDRs,omitempty"`
+}
+
 // Defaults of a node that no BGPConfiguration selects.
 const (
 	// DefaultASN is the first private AS number (RFC 6996).
@@ -61,6 +121,9 @@ type BGPConfigurationSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4095
 	GracefulRestartSeconds int32 `json:"gracefulRestartSeconds,omitempty"`
+	// nodeAddress is how a node finds its own address. Default: the Node's InternalIP.
+	// +optional
+	NodeAddress *NodeAddress `json:"nodeAddress,omitempty"`
 }
 
 // BGPConfigurationStatus is what the controller found.

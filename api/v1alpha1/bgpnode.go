@@ -2,14 +2,27 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+// VTEP is a node's VXLAN tunnel endpoint (RFC 7348). Its underlay address is the
+// node's, its MAC follows from the node's name.
+type VTEP struct {
+	// vni is the VXLAN network identifier.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16777215
+	VNI int32 `json:"vni"`
+	// port is the UDP port.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+}
+
 // BGPNodeSpec is what the controller decided for one node.
 type BGPNodeSpec struct {
 	// nodeUID is the UID of the Node that this was written for.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	NodeUID string `json:"nodeUID"`
-	// addresses are the node's own, at most one of each family, from
-	// Node.status.addresses (InternalIP), unique in the cluster.
+	// addresses are the node's own, at most one of each family, found by
+	// nodeAddress and unique in the cluster.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=2
@@ -38,6 +51,13 @@ type BGPNodeSpec struct {
 	// mesh says that the node peers with every other node whose mesh is true.
 	// +optional
 	Mesh bool `json:"mesh,omitempty"`
+	// nodeAddress is the rule by which the agent finds the node's address, from the
+	// BGPConfiguration that governs the node. Default: the Node's InternalIP.
+	// +optional
+	NodeAddress *NodeAddress `json:"nodeAddress,omitempty"`
+	// vtep is there while the node's VXLAN device is up: others may send to it.
+	// +optional
+	VTEP *VTEP `json:"vtep,omitempty"`
 }
 
 // BGPNode carries a node's routing facts from the controller to the agents.

@@ -15,6 +15,20 @@ const (
 	PoolDisabled PoolState = "Disabled"
 )
 
+// Encapsulation says how nodes send to the blocks of a pool that other nodes hold.
+// +kubebuilder:validation:Enum=None;VXLAN;VXLANCrossSubnet
+type Encapsulation string
+
+const (
+	// EncapsulationNone sends as BGP says.
+	EncapsulationNone Encapsulation = "None"
+	// EncapsulationVXLAN sends by VXLAN (RFC 7348).
+	EncapsulationVXLAN Encapsulation = "VXLAN"
+	// EncapsulationVXLANCrossSubnet sends to nodes of the same subnet as they are,
+	// to others by VXLAN.
+	EncapsulationVXLANCrossSubnet Encapsulation = "VXLANCrossSubnet"
+)
+
 // Condition types and reasons of an IPPool.
 const (
 	// ConditionReady is True when the pool holds its range in the AddressPlan.
@@ -101,6 +115,19 @@ type IPPoolSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
 	MaxBlocksPerNode *int32 `json:"maxBlocksPerNode,omitempty"`
+
+	// encapsulation says how nodes send to this pool's blocks on other nodes: None
+	// (default), as BGP says; VXLAN, for an underlay that does not route pod
+	// addresses; VXLANCrossSubnet, VXLAN but for nodes of the same subnet, which are
+	// sent to directly. Blocks are announced over BGP all the same.
+	// +optional
+	// +kubebuilder:default=None
+	Encapsulation Encapsulation `json:"encapsulation,omitempty"`
+
+	// natOutgoing translates what pods of this pool send to addresses of no pool
+	// to the address of their node. Default false.
+	// +optional
+	NATOutgoing bool `json:"natOutgoing,omitempty"`
 
 	// state is Active (default), Draining or Disabled.
 	// +optional

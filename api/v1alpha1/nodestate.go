@@ -16,6 +16,9 @@ const (
 	// ConditionCNIConfigured is True when the container runtime's first
 	// configuration is ours, so that new pods of the node are.
 	ConditionCNIConfigured = "CNIConfigured"
+	// ConditionAgentReachable is the controller's: Unknown when the rest is only what
+	// was last known.
+	ConditionAgentReachable = "AgentReachable"
 )
 
 // SessionStatus is one BGP session as the node's speaker sees it.
@@ -147,6 +150,16 @@ type NodeStateStatus struct {
 	// routes counts kernel routes.
 	// +optional
 	Routes RouteCounts `json:"routes,omitempty"`
+	// candidateAddresses are the node's addresses as found by BGPNode
+	// spec.nodeAddress, at most one of each family.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:MaxLength=39
+	CandidateAddresses []string `json:"candidateAddresses,omitempty"`
+	// vtep is there while the node's VXLAN device is programmed.
+	// +optional
+	VTEP *VTEP `json:"vtep,omitempty"`
 	// conditions are Ready, RoutesInSync, SessionsEstablished, AddressesAvailable, ConfigAccepted and CNIConfigured.
 	// +optional
 	// +listType=map
