@@ -57,6 +57,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || !has(self.blockSize) || (cidr(self.cidr).ip().family() == 4 ? self.blockSize >= 20 && self.blockSize <= 32 : self.blockSize >= 112)",fieldPath=".blockSize",messageExpression="cidr(self.cidr).ip().family() == 4 ? 'must be 20 to 32 for the IPv4 cidr ' + self.cidr : 'must be 112 to 128 for the IPv6 cidr ' + self.cidr"
 // +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || (has(self.blockSize) ? self.blockSize : cidr(self.cidr).ip().family() == 4 ? 26 : 122) >= cidr(self.cidr).prefixLength()",fieldPath=".blockSize",messageExpression="(has(self.blockSize) ? 'a block' : 'the default block (26 for IPv4, 122 for IPv6)') + ' must not be larger than the pool: must be at least the prefix length of cidr ' + self.cidr"
 // +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || !has(self.reserved) || self.reserved.all(r, !isCIDR(r) || cidr(self.cidr).containsCIDR(r))",fieldPath=".reserved",messageExpression="'must lie inside cidr ' + self.cidr"
+// +kubebuilder:validation:XValidation:rule="self.advertise || !has(self.encapsulation) || self.encapsulation == 'None'",fieldPath=".encapsulation",message="must be None in a pool with advertise false: no pod of ours has its addresses"
+// +kubebuilder:validation:XValidation:rule="self.advertise || !has(self.natOutgoing) || !self.natOutgoing",fieldPath=".natOutgoing",message="must be false in a pool with advertise false: no pod of ours has its addresses"
 type IPPoolSpec struct {
 	// cidr is the range that blocks are carved from, in canonical form
 	// (10.244.0.0/16, fd00:10:244::/64). Immutable.

@@ -64,6 +64,18 @@ func TestBGPConfigurationRules(t *testing.T) {
 		{name: "unknown mesh", spec: "{nodeMesh: Full}", refused: []string{"spec.nodeMesh", `"Auto", "Enabled", "Disabled"`}},
 		{name: "no restart time", spec: "{gracefulRestartSeconds: 0}", refused: []string{"spec.gracefulRestartSeconds", "greater than or equal to 1"}},
 		{name: "restart time beyond 12 bits", spec: "{gracefulRestartSeconds: 4096}", refused: []string{"spec.gracefulRestartSeconds", "less than or equal to 4095"}},
+
+		{name: "node address by link", spec: "{nodeAddress: {source: Interface, interfaces: [bond0, 'eth*'], allowedCIDRs: [192.0.2.0/24, '2001:db8::/64']}}"},
+		{name: "node address by range", spec: "{nodeAddress: {source: CIDR, cidrs: [192.0.2.0/24]}}"},
+		{name: "node address by destination", spec: "{nodeAddress: {source: CanReach, canReach: [192.0.2.1, '2001:db8::1']}}"},
+		{name: "unknown source", spec: "{nodeAddress: {source: Guess}}", refused: []string{"spec.nodeAddress.source", `"InternalIP", "Interface", "CIDR", "CanReach"`}},
+		{name: "source without its list", spec: "{nodeAddress: {source: Interface}}", refused: []string{"spec.nodeAddress.interfaces", "must be given with source Interface, and only with it"}},
+		{name: "list of another source", spec: "{nodeAddress: {cidrs: [192.0.2.0/24]}}", refused: []string{"spec.nodeAddress.cidrs", "must be given with source CIDR, and only with it"}},
+		{name: "wildcard in the middle", spec: "{nodeAddress: {source: Interface, interfaces: ['e*0']}}", refused: []string{"spec.nodeAddress.interfaces[0]"}},
+		{name: "range with host bits", spec: "{nodeAddress: {source: CIDR, cidrs: [192.0.2.1/24]}}", refused: []string{"spec.nodeAddress.cidrs[0]", "must be a network in canonical form"}},
+		{name: "two destinations of one family", spec: "{nodeAddress: {source: CanReach, canReach: [192.0.2.1, 192.0.2.2]}}", refused: []string{"spec.nodeAddress.canReach", "at most one of each family"}},
+		{name: "allowed range of garbage", spec: "{nodeAddress: {allowedCIDRs: [all]}}", refused: []string{"spec.nodeAddress.allowedCIDRs[0]", "must be a network in canonical form"}},
+
 		{name: "name too long", object: strings.Repeat("n", 64), spec: "{}", refused: []string{"metadata.name must have at most 63 characters"}},
 	})
 }

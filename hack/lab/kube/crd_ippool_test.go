@@ -71,6 +71,12 @@ func TestIPPoolRules(t *testing.T) {
 		{name: "advertise said later", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, advertise: true}"},
 		{name: "advertise kept off", spec: "{cidr: 10.244.0.0/16, advertise: false}", update: "{cidr: 10.244.0.0/16, advertise: false, state: Draining}"},
 
+		{name: "encapsulation turned on and off", spec: "{cidr: 10.244.0.0/16, encapsulation: VXLAN}", update: "{cidr: 10.244.0.0/16, encapsulation: VXLANCrossSubnet}"},
+		{name: "unknown encapsulation", spec: "{cidr: 10.244.0.0/16, encapsulation: IPIP}", refused: []string{"spec.encapsulation", `"None", "VXLAN", "VXLANCrossSubnet"`}},
+		{name: "NAT turned on", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, natOutgoing: true}"},
+		{name: "encapsulation of no pod", spec: "{cidr: 10.244.0.0/16, advertise: false, encapsulation: VXLAN}", refused: []string{"spec.encapsulation", "must be None in a pool with advertise false"}},
+		{name: "NAT of no pod", spec: "{cidr: 10.244.0.0/16, advertise: false, natOutgoing: true}", refused: []string{"spec.natOutgoing", "must be false in a pool with advertise false"}},
+
 		{name: "one block a node", spec: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 1}"},
 		{name: "no block a node", spec: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 0}", refused: []string{"spec.maxBlocksPerNode", "greater than or equal to 1"}},
 		{name: "too many blocks a node", spec: "{cidr: 10.244.0.0/16, maxBlocksPerNode: 65}", refused: []string{"spec.maxBlocksPerNode", "less than or equal to 64"}},
