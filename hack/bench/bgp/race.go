@@ -10,6 +10,7 @@ import (
 
 	"fairlead.dev/hack/bench/measure"
 	"fairlead.dev/hack/bench/rig"
+	"fairlead.dev/hack/bench/router"
 )
 
 // always is how many prefixes each sender announces all the time: more than a
@@ -20,8 +21,8 @@ const always = 10
 type sender interface {
 	// say announces the first always+extra prefixes of the wire.
 	say(ctx context.Context, extra int) error
-	// kill is kill -9, restart starts it after that, as one whose routes survived.
-	kill()
+	// Kill is kill -9, restart starts it after that, as one whose routes survived.
+	Kill()
 	restart(ctx context.Context) error
 }
 
@@ -42,7 +43,7 @@ func (s *stage) newPair(ctx context.Context, many int) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pair{stage: s, senders: [2]sender{speakerSender{o}, &birdSender{bird: b}}}
+	p := &pair{stage: s, senders: [2]sender{speakerSender{o}, &birdSender{BIRD: b}}}
 	for i, sender := range p.senders {
 		if err := sender.say(ctx, 0); err != nil {
 			return nil, err
@@ -70,7 +71,7 @@ func (s speakerSender) restart(context.Context) error {
 
 // birdSender is the peer's.
 type birdSender struct {
-	*bird
+	*router.BIRD
 	static string // the protocol that announces the extra ones
 }
 
@@ -86,12 +87,12 @@ func (s *birdSender) say(ctx context.Context, extra int) error {
 	default:
 		verb = "disable"
 	}
-	_, err := s.command(ctx, verb+" "+s.static)
+	_, err := s.Command(ctx, verb+" "+s.static)
 	return err
 }
 
 // restart is the way in which BIRD's own routes survive its restart.
-func (s *birdSender) restart(ctx context.Context) error { return s.start(ctx, "-R") }
+func (s *birdSender) restart(ctx context.Context) error { return s.Start(ctx, "-R") }
 
 // changes measures how long it is from the order to announce so many more
 // prefixes until the ToR's kernel has the last of them, and the same for taking
@@ -129,20 +130,20 @@ func (p *pair) change(ctx context.Context, i, extra int, noted noted, prefixes [
 
 // restarts measures how long it is from the start of a sender that was killed
 // until tor has all its routes again and was told so (End-of-RIB, RFC 4724).
-func (p *pair) restarts(ctx context.Context, tor *bird, repeats int) (measure.Pair, error) {
+func (p *pair) restarts(ctx context.Context, tor *router.BIRD, repeats int) (measure.Pair, error) {
 	var times measure.Pair
 	for range repeats {
 		for i, sample := range []*measure.Sample{&times.Ours, &times.Peer} {
 			session := p.stage.wires[i].session()
-			p.senders[i].kill()
-			if err := tor.await(ctx, session, isStale); err != nil {
+			p.senders[i].Kill()
+			if err := await(ctx, tor, session, isStale); err != nil {
 				return times, err
 			}
 			start := time.Now()
 			if err := p.senders[i].restart(ctx); err != nil {
 				return times, err
 			}
-			if err := tor.await(ctx, session, isFresh); err != nil {
+			if err := await(ctx, tor, session, isFresh); err != nil {
 				return times, err
 			}
 			sample.Add(time.Since(start))
@@ -152,9 +153,9 @@ func (p *pair) restarts(ctx context.Context, tor *bird, repeats int) (measure.Pa
 }
 
 // await asks the ToR often about a session.
-func (b *bird) await(ctx context.Context, session string, is func(said string) error) error {
+func await(ctx context.Context, tor *router.BIRD, session string, is func(said string) error) error {
 	return rig.Wait(ctx, bound, time.Millisecond, "session "+session, func() error {
-		said, err := b.command(ctx, "show protocols all "+session)
+		said, err := tor.Command(ctx, "show protocols all "+session)
 		if err != nil {
 			return err
 		}

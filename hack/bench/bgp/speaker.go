@@ -59,7 +59,7 @@ func (s *stage) newOurs() (*ours, error) {
 	if err := o.start(); err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, o.kill)
+	s.closers = append(s.closers, o.Kill)
 	return o, nil
 }
 
@@ -85,8 +85,8 @@ func (o *ours) start() error {
 	return nil
 }
 
-// kill is kill -9.
-func (o *ours) kill() {
+// Kill is kill -9.
+func (o *ours) Kill() {
 	o.daemon.Kill()
 	_, _ = o.in.Close(), o.out.Close() // nobody is at the other ends
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"fairlead.dev/dataplane/nstest"
 	"fairlead.dev/hack/bench/rig"
+	"fairlead.dev/hack/bench/router"
 )
 
 // AS numbers: a rack's nodes and its ToR.
@@ -114,11 +114,22 @@ func (s *stage) close() {
 	s.closers = nil
 }
 
-// file writes a file of the stage and returns its path.
-func (s *stage) file(name, text string) (string, error) {
-	path := filepath.Join(s.dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { // FRR's daemons drop root
-		return "", fmt.Errorf("configure %s: %w", name, err)
+// newBIRD starts a BIRD that ends with the stage.
+func (s *stage) newBIRD(ctx context.Context, ns nstest.NS, name, config string) (*router.BIRD, error) {
+	b, err := router.StartBIRD(ctx, ns, s.dir, name, config)
+	if err != nil {
+		return nil, err
 	}
-	return path, nil
+	s.closers = append(s.closers, b.Kill)
+	return b, nil
+}
+
+// startFRR starts FRR as the ToR.
+func (s *stage) startFRR(ctx context.Context) error {
+	f, err := router.StartFRR(ctx, s.tor, s.dir, "frr", s.frrTor())
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, f.Kill)
+	return nil
 }

@@ -60,6 +60,9 @@ func (d *Daemon) Kill() {
 	<-d.ended
 }
 
+// PID of its process.
+func (d *Daemon) PID() int { return d.cmd.Process.Pid }
+
 // Alive is nil while the daemon runs, and tells what it said if it does not.
 func (d *Daemon) Alive() error {
 	select {

@@ -55,10 +55,11 @@ func Add(path, host string, addr netip.Addr) error {
 				nl.LinkUp(link),
 				nl.AddAddress(link, addr),
 				nl.SetNeighbour(nl.Neighbour{Link: link, Addr: gateway, MAC: near.MAC, State: unix.NUD_PERMANENT}),
-				nl.OnLink(nl.AddRoute(nl.Route{
+				nl.AddRoute(nl.Route{
 					Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Table: unix.RT_TABLE_MAIN,
-					Protocol: unix.RTPROT_STATIC, Type: unix.RTN_UNICAST, Hops: []nl.Hop{{Addr: gateway, Link: link}},
-				})),
+					Protocol: unix.RTPROT_STATIC, Type: unix.RTN_UNICAST,
+					Hops: []nl.Hop{{Addr: gateway, Link: link, OnLink: true}},
+				}),
 			}
 		})
 	})
