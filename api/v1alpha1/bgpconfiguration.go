@@ -85,8 +85,14 @@ const (
 	DefaultGracefulRestartSeconds int32 = 120
 )
 
-// ConditionConflict is True when another BGPConfiguration as specific selects the same nodes.
-const ConditionConflict = "Conflict"
+// Condition types of a BGPConfiguration besides Ready.
+const (
+	// ConditionConflict is True when another BGPConfiguration as specific selects the same nodes.
+	ConditionConflict = "Conflict"
+	// ConditionAddressesAccepted is False when a node that it governs may not have
+	// the address that nodeAddress finds; the message says which and why.
+	ConditionAddressesAccepted = "AddressesAccepted"
+)
 
 // BGPConfigurationSpec is how the nodes that it selects speak BGP.
 type BGPConfigurationSpec struct {
@@ -131,7 +137,7 @@ type BGPConfigurationStatus struct {
 	// nodesGoverned counts the nodes whose settings come from this object.
 	// +optional
 	NodesGoverned int64 `json:"nodesGoverned"`
-	// conditions are Ready and Conflict.
+	// conditions are Ready, Conflict and AddressesAccepted.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

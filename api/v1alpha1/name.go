@@ -9,3 +9,7 @@ import (
 func BlockName(cidr netip.Prefix) string {
 	return strings.NewReplacer(":", "-", "/", "-").Replace(cidr.Masked().String())
 }
+
+// AgentLeaseName is the name of the Lease (coordination.k8s.io, in the install
+// namespace) that a node's agent renews while what it reports is up to date.
+func AgentLeaseName(node string) string { return "fairlead-agent-" + node }

@@ -16,6 +16,9 @@ const (
 	// ConditionCNIConfigured is True when the container runtime's first
 	// configuration is ours, so that new pods of the node are.
 	ConditionCNIConfigured = "CNIConfigured"
+	// ConditionNodeAddresses is True when the node has every address that its
+	// BGPNode gives it, and, by any other rule than InternalIP, finds no other.
+	ConditionNodeAddresses = "NodeAddresses"
 	// ConditionAgentReachable is the controller's: Unknown when the rest is only what
 	// was last known.
 	ConditionAgentReachable = "AgentReachable"
@@ -160,20 +163,23 @@ type NodeStateStatus struct {
 	// vtep is there while the node's VXLAN device is programmed.
 	// +optional
 	VTEP *VTEP `json:"vtep,omitempty"`
-	// conditions are Ready, RoutesInSync, SessionsEstablished, AddressesAvailable, ConfigAccepted and CNIConfigured.
+	// conditions are Ready, RoutesInSync, SessionsEstablished, AddressesAvailable,
+	// ConfigAccepted, CNIConfigured and NodeAddresses, and the controller's AgentReachable.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// NodeState is written by the agent of the node that it is named after, and by
-// nobody else. It is reported on change, rate-limited, never on a timer.
+// NodeState is written by the agent of the node that it is named after, on change,
+// rate-limited, never on a timer. One condition is the controller's: without
+// AgentReachable=True the rest is what was last known.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="AgentReachable")].status`
 // +kubebuilder:printcolumn:name="ASN",type=integer,JSONPath=`.status.asNumber`
 // +kubebuilder:printcolumn:name="Up",type=integer,JSONPath=`.status.sessionsEstablished`
 // +kubebuilder:printcolumn:name="Sessions",type=integer,JSONPath=`.status.sessionsWanted`

@@ -30,7 +30,10 @@ func TestPrintedColumns(t *testing.T) {
 	nodeStatus := v1alpha1.NodeStateStatus{
 		ASNumber: 65101, RouterID: "192.0.2.11", SessionsWanted: 4, SessionsEstablished: 3,
 		AddressesUsed: 12, Routes: v1alpha1.RouteCounts{Wanted: 8, Installed: 7},
-		Conditions: append([]metav1.Condition{{Type: v1alpha1.ConditionAddressesAvailable, Status: metav1.ConditionTrue, Reason: "Low", LastTransitionTime: metav1.Now()}}, ready...),
+		Conditions: append([]metav1.Condition{
+			{Type: v1alpha1.ConditionAddressesAvailable, Status: metav1.ConditionTrue, Reason: "Low", LastTransitionTime: metav1.Now()},
+			{Type: v1alpha1.ConditionAgentReachable, Status: metav1.ConditionUnknown, Reason: "AgentSilent", LastTransitionTime: metav1.Now()},
+		}, ready...),
 	}
 	block := &v1alpha1.IPBlock{Spec: v1alpha1.IPBlockSpec{CIDR: "10.244.1.0/26", PoolName: "pods-v4", PoolUID: "p", NodeName: "n1", NodeUID: "u", State: v1alpha1.BlockLeased}}
 	block.Name = "10.244.1.0-26"
@@ -53,7 +56,7 @@ func TestPrintedColumns(t *testing.T) {
 		{"ipblocks", "NAME CIDR NODE POOL STATE AGE", "10.244.1.0-26 10.244.1.0/26 n1 pods-v4 Leased"},
 		{"bgppeers", "NAME ADDRESS ASN UP WANTED READY AGE", "r1-tor1-v6 2001:db8::1 4200000001 1 2 True"},
 		{"bgpconfigurations", "NAME ASN MESH NODES READY AGE", "rack-r1 64512 Auto 2 True"},
-		{"nodestates", "NAME READY ASN UP SESSIONS ROUTES USED ADDRESSES AGE", "n1 True 65101 3 4 7 12 Low"},
+		{"nodestates", "NAME READY REACHABLE ASN UP SESSIONS ROUTES USED ADDRESSES AGE", "n1 True Unknown 65101 3 4 7 12 Low"},
 		{"bgpnodes", "NAME ASN ROUTER-ID ADDRESSES MESH AGE", `n1 65101 192.0.2.11 ["192.0.2.11","2001:db8::b"]`},
 	} {
 		out := kubectl(t, "get", want.resource)

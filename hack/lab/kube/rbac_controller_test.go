@@ -42,6 +42,7 @@ func TestControllerAndNodeStates(t *testing.T) {
 	o := nodeState("n5")
 	create(t, admin(t), o)
 	o.Status.RouterID = "192.0.2.1"
+	wantForbidden(t, "update", controller.Update(t.Context(), o))
 	wantForbidden(t, "update of the status", controller.Status().Update(t.Context(), o))
 	wantForbidden(t, "create", controller.Create(t.Context(), nodeState("n6")))
 	if err := controller.List(t.Context(), &v1alpha1.NodeStateList{}); err != nil {
@@ -71,4 +72,41 @@ func TestControllerElection(t *testing.T) {
 	other := lease(rbac.Namespace, "another")
 	create(t, admin(t), other)
 	wantForbidden(t, "update of another's", controller.Update(t.Context(), other))
+}
+
+// An agent's Lease tells the controller that it lives, and no other agent may
+// tell so. The Lease of the election is no agent's.
+func TestAgentLease(t *testing.T) {
+	makeNode(t, "n1")
+	waitForPolicy(t)
+	agent, controller := identity(t, rbac.AgentServiceAccount, "n1"), identity(t, rbac.ControllerServiceAccount, "")
+	lease := func(name string) *coordinationv1.Lease {
+		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: rbac.Namespace, Name: name}}
+	}
+	renew := client.RawPatch(client.Merge.Type(), []byte(`{"spec":{"renewTime":"2026-01-02T03:04:05.000006Z"}}`))
+	own := lease(v1alpha1.AgentLeaseName("n1"))
+	eventually(t, "the policy covers Leases", func() bool { // it is loaded a moment after the others
+		return agent.Create(t.Context(), lease("other"), client.DryRunAll) != nil
+	})
+	if err := agent.Create(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	removeAfter(t, admin(t), own)
+	if err := agent.Patch(t.Context(), own, renew); err != nil {
+		t.Errorf("renew: %v", err)
+	}
+	election, other := lease("fairlead-controller"), lease(v1alpha1.AgentLeaseName("n2"))
+	for _, o := range []*coordinationv1.Lease{election, other} {
+		const says = "the agent of node n1 may not write Lease "
+		wantForbidden(t, "create of "+o.Name, agent.Create(t.Context(), o), says+o.Name)
+		create(t, admin(t), o)
+		wantForbidden(t, "renewal of "+o.Name, agent.Patch(t.Context(), o, renew), says+o.Name)
+	}
+	if err := controller.List(t.Context(), &coordinationv1.LeaseList{}, client.InNamespace(rbac.Namespace)); err != nil {
+		t.Errorf("list by the controller: %v", err)
+	}
+	wantForbidden(t, "renewal by the controller", controller.Patch(t.Context(), other, renew))
+	if err := controller.Delete(t.Context(), other); err != nil {
+		t.Errorf("delete by the controller: %v", err)
+	}
 }
