@@ -19,6 +19,16 @@ func via(prefix string, hops ...string) dataplane.Route {
 	return r
 }
 
+func onLink(r dataplane.Route, link string) dataplane.Route {
+	r.Link = link
+	return r
+}
+
+func from(r dataplane.Route, source string) dataplane.Route {
+	r.Source = netip.MustParseAddr(source)
+	return r
+}
+
 func blackhole(prefix string) dataplane.Route {
 	return dataplane.Route{Prefix: netip.MustParsePrefix(prefix), Kind: dataplane.Blackhole}
 }
@@ -37,6 +47,8 @@ func TestDiff(t *testing.T) {
 		"all old, sorted":   {have: []dataplane.Route{c, b, a}, ops: dataplane.Ops{Delete: []dataplane.Route{a, b, c}}},
 		"the same":          {want: []dataplane.Route{a, b, c}, have: []dataplane.Route{c, a, b}},
 		"another next hop":  {want: []dataplane.Route{a2}, have: []dataplane.Route{a}, ops: dataplane.Ops{Replace: []dataplane.Route{a2}}},
+		"on a link":         {want: []dataplane.Route{onLink(a, "eth0")}, have: []dataplane.Route{a}, ops: dataplane.Ops{Replace: []dataplane.Route{onLink(a, "eth0")}}},
+		"another source":    {want: []dataplane.Route{a}, have: []dataplane.Route{from(a, "10.2.0.9")}, ops: dataplane.Ops{Replace: []dataplane.Route{a}}},
 		"one next hop less": {want: []dataplane.Route{a}, have: []dataplane.Route{a2}, ops: dataplane.Ops{Replace: []dataplane.Route{a}}},
 		"another kind": {
 			want: []dataplane.Route{via("10.244.2.0/26", "10.2.0.1")}, have: []dataplane.Route{b},

@@ -3,7 +3,6 @@ package dataplane
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,8 +17,8 @@ const (
 	// Blackhole routes drop silently.
 	Blackhole
 	// Unknown is what List says of a prefix that our protocol number holds in a
-	// way in which Fairlead would not write it: another metric, a preferred
-	// source, a second route beside ours. It is never wanted; Diff replaces or
+	// way in which Fairlead would not write it: another metric, a weight, a
+	// second route beside ours. It is never wanted; Diff replaces or
 	// deletes it.
 	Unknown
 )
@@ -29,10 +28,22 @@ const (
 type Route struct {
 	Prefix netip.Prefix
 	Kind   RouteKind
-	// NextHops, sorted, of the prefix's own family; several are ECMP. Empty for
-	// Blackhole. A link-local IPv6 next hop carries its link as the zone
-	// (fe80::1%eth0), any other address has none.
+	// NextHops, sorted; several are ECMP. Empty for Blackhole. They are of the
+	// prefix's family, and of an IPv4 prefix also IPv6 (RFC 8950). A link-local
+	// IPv6 next hop carries its link as the zone (fe80::1%eth0) unless Link names
+	// it; any other address has none.
 	NextHops []netip.Addr
+	// Link is the one that all next hops are on, whatever its subnets say
+	// (RTNH_F_ONLINK). "" lets the kernel choose by its connected subnets.
+	//
+	// The kernel refuses an IPv6 next hop on a link when another of its routes, the
+	// default apart, leads to that address over another link; never a link-local one.
+	Link string
+	// Source is the address that the node's own packets leave with unless they
+	// have another (RTA_PREFSRC): of the prefix's family, and the node's own when
+	// the route is written. Invalid lets the kernel choose. An IPv4 route goes
+	// with its source, without a notification of its own.
+	Source netip.Addr
 }
 
 // Result is what Apply left behind.
@@ -54,6 +65,8 @@ var (
 	ErrPrefix  = errors.New("not a canonical prefix")
 	ErrKind    = errors.New("kind is neither unicast nor blackhole")
 	ErrNextHop = errors.New("bad next hop")
+	ErrLink    = errors.New("bad link")
+	ErrSource  = errors.New("bad preferred source")
 )
 
 // Canonical returns the route in the one form in which it is compared: prefix
@@ -66,65 +79,15 @@ func (r Route) Canonical() Route {
 	return r
 }
 
-// Validate says what keeps a canonical route from being written to the kernel.
-func (r Route) Validate() error {
-	if !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() || r.Prefix.Addr().Is4In6() {
-		return fmt.Errorf("route %s: %w", r, ErrPrefix)
-	}
-	if err := r.validateKind(); err != nil {
-		return fmt.Errorf("route %s: %w", r, err)
-	}
-	for _, hop := range r.NextHops {
-		if err := validateHop(r.Prefix, hop); err != nil {
-			return fmt.Errorf("route %s: %w %s: %w", r.Prefix, ErrNextHop, hop, err)
-		}
-	}
-	return nil
-}
-
-func (r Route) validateKind() error {
-	switch {
-	case r.Kind == Unicast && len(r.NextHops) == 0:
-		return fmt.Errorf("%w: a unicast route needs at least one", ErrNextHop)
-	case r.Kind == Unicast && !slices.IsSortedFunc(r.NextHops, hopOrder):
-		return fmt.Errorf("%w: not sorted, or one of them twice", ErrNextHop)
-	case r.Kind == Blackhole && len(r.NextHops) != 0:
-		return fmt.Errorf("%w: a blackhole has none", ErrNextHop)
-	case r.Kind > Blackhole:
-		return ErrKind
-	}
-	return nil
-}
-
-// hopOrder makes two equal neighbours count as out of order.
-func hopOrder(a, b netip.Addr) int {
-	if c := a.Compare(b); c != 0 {
-		return c
-	}
-	return -1
-}
-
-func validateHop(p netip.Prefix, hop netip.Addr) error {
-	switch {
-	case hop.BitLen() != p.Addr().BitLen() || hop.Is4In6():
-		return errors.New("not of the prefix's family")
-	case hop.IsUnspecified() || hop.IsMulticast() || hop.IsLoopback():
-		return errors.New("not the address of a neighbour")
-	case hop.Is6() && hop.IsLinkLocalUnicast() && hop.Zone() == "":
-		return errors.New("link-local without its link")
-	case hop.Zone() != "" && !hop.IsLinkLocalUnicast():
-		return errors.New("a link is named, but the address is not link-local")
-	}
-	return nil
-}
-
 // Equal says that two canonical routes are the same.
 func (r Route) Equal(o Route) bool {
-	return r.Prefix == o.Prefix && r.Kind == o.Kind && slices.Equal(r.NextHops, o.NextHops)
+	return r.Prefix == o.Prefix && r.Kind == o.Kind && r.Link == o.Link && r.Source == o.Source &&
+		slices.Equal(r.NextHops, o.NextHops)
 }
 
 // String is the route as ip-route(8) would say it: "10.244.3.0/26 via
-// 10.2.0.11, 10.2.0.12" or "blackhole 10.244.1.0/26".
+// 10.2.0.11, 10.2.0.12", "10.244.4.0/26 via 10.9.0.2 dev fairlead-vxlan onlink
+// src 10.244.1.0" or "blackhole 10.244.1.0/26".
 func (r Route) String() string {
 	switch r.Kind {
 	case Blackhole:
@@ -134,7 +97,14 @@ func (r Route) String() string {
 		for i, hop := range r.NextHops {
 			hops[i] = hop.String()
 		}
-		return r.Prefix.String() + " via " + strings.Join(hops, ", ")
+		text := r.Prefix.String() + " via " + strings.Join(hops, ", ")
+		if r.Link != "" {
+			text += " dev " + r.Link + " onlink"
+		}
+		if r.Source.IsValid() {
+			text += " src " + r.Source.String()
+		}
+		return text
 	default:
 		return r.Prefix.String() + " of a foreign shape"
 	}

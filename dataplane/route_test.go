@@ -43,7 +43,16 @@ func TestValidate(t *testing.T) {
 		"no next hop":       {via("10.244.1.0/26"), dataplane.ErrNextHop},
 		"not sorted":        {via("10.244.1.0/26", "10.2.0.12", "10.2.0.11"), dataplane.ErrNextHop},
 		"twice":             {via("10.244.1.0/26", "10.2.0.11", "10.2.0.11"), dataplane.ErrNextHop},
-		"other family":      {via("10.244.1.0/26", "2001:db8::1"), dataplane.ErrNextHop},
+		"IPv4 via IPv6":     {via("10.244.1.0/26", "10.2.0.11", "2001:db8::1", "fe80::1%eth0"), nil},
+		"on a link":         {onLink(via("10.244.1.0/26", "10.2.0.11", "2001:db8::1", "fe80::1"), "vx0"), nil},
+		"source":            {from(via("10.244.1.0/26", "fe80::1%eth0"), "10.2.0.1"), nil},
+		"IPv6 via IPv4":     {via("fd00::/122", "10.2.0.11"), dataplane.ErrNextHop},
+		"two links":         {onLink(via("fd00::/122", "fe80::1%eth0"), "eth0"), dataplane.ErrNextHop},
+		"blackhole, link":   {onLink(blackhole("fd00::/122"), "eth0"), dataplane.ErrLink},
+		"blackhole, source": {from(blackhole("fd00::/122"), "2001:db8::1"), dataplane.ErrSource},
+		"source's family":   {from(via("10.244.1.0/26", "10.2.0.11"), "2001:db8::1"), dataplane.ErrSource},
+		"mapped source":     {from(via("fd00::/122", "2001:db8::1"), "::ffff:10.2.0.1"), dataplane.ErrSource},
+		"source of nobody":  {from(via("10.244.1.0/26", "10.2.0.11"), "0.0.0.0"), dataplane.ErrSource},
 		"mapped next hop":   {via("fd00::/122", "::ffff:10.2.0.11"), dataplane.ErrNextHop},
 		"no zone":           {via("fd00::/122", "fe80::1"), dataplane.ErrNextHop},
 		"zone for a global": {via("fd00::/122", "2001:db8::1%eth0"), dataplane.ErrNextHop},
@@ -66,9 +75,10 @@ func TestValidate(t *testing.T) {
 
 func TestString(t *testing.T) {
 	for want, r := range map[string]dataplane.Route{
-		"10.244.3.0/26 via 10.2.0.11, 10.2.0.12": via("10.244.3.0/26", "10.2.0.11", "10.2.0.12"),
-		"blackhole fd00::/122":                   blackhole("fd00::/122"),
-		"fd00::/122 of a foreign shape":          {Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Unknown},
+		"10.244.3.0/26 via 10.2.0.11, 10.2.0.12":                  via("10.244.3.0/26", "10.2.0.11", "10.2.0.12"),
+		"10.244.3.0/26 via fe80::1 dev vx0 onlink src 10.244.1.0": from(onLink(via("10.244.3.0/26", "fe80::1"), "vx0"), "10.244.1.0"),
+		"blackhole fd00::/122":                                    blackhole("fd00::/122"),
+		"fd00::/122 of a foreign shape":                           {Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Unknown},
 	} {
 		if got := r.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -41,12 +41,18 @@ type backend struct {
 	table
 	// drop removes a route behind the table's back.
 	drop func(netip.Prefix)
+	// link makes link vx0, which lateLink needs.
+	link func()
 }
+
+// lateLink is refused until there is its link.
+var lateLink = onLink(via("10.244.7.0/26", "10.9.0.2", "fe80::2"), "vx0")
 
 func newFake(*testing.T) backend {
 	f := &fake.Table{}
 	f.Refuse(unreachable.Prefix, errors.New("next hop is not on a connected subnet"))
-	return backend{f, f.Drop}
+	f.Refuse(lateLink.Prefix, errors.New("link does not exist"))
+	return backend{f, f.Drop, func() { f.Refuse(lateLink.Prefix, nil) }}
 }
 
 func newKernel(t *testing.T) backend {
@@ -64,7 +70,9 @@ func newKernel(t *testing.T) backend {
 			return
 		}
 		t.Cleanup(func() { _ = k.Close() })
-		b = backend{inside{k, ns, t}, func(p netip.Prefix) { ns.Run(t, "ip", "route", "del", p.String()) }}
+		b = backend{inside{k, ns, t}, func(p netip.Prefix) { ns.Run(t, "ip", "route", "del", p.String()) }, func() {
+			ns.Run(t, "ip", "link", "add", "vx0", "up", "type", "vxlan", "id", "9", "dstport", "4789")
+		}}
 	})
 	return b
 }
@@ -86,6 +94,7 @@ func TestContract(t *testing.T) {
 		for step, test := range map[string]func(*testing.T, backend){
 			"converge": converge, "prune": prune, "refused": refused, "bad input": badInput,
 			"replacement refused": replacementRefused, "clean": clean, "watch": watch,
+			"other family": otherFamily, "link and source": linkAndSource, "link comes later": linkLater,
 		} {
 			t.Run(name+"/"+step, func(t *testing.T) { test(t, open(t)) })
 		}
@@ -99,15 +108,56 @@ func converge(t *testing.T, b backend) {
 		{blackhole("10.244.1.0/26"), via("fd00:2::/122", "2001:db8::11", "2001:db8::12"), via("fd00:3::/122", "fe80::9%eth0")},
 		nil,
 	} {
-		res := apply(t, b, true, plan...)
-		wantFailed(t, res)
-		wantSame(t, "Installed", res.Installed, plan...)
-		list, err := b.List()
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantSame(t, "List", list, plan...)
+		wantInstalled(t, b, plan...)
 	}
+}
+
+// An IPv4 prefix may have IPv6 next hops (RFC 8950), of both scopes, and mixed.
+func otherFamily(t *testing.T, b backend) {
+	for _, want := range []dataplane.Route{
+		via("10.244.1.0/26", "10.2.0.11"), via("10.244.1.0/26", "2001:db8::11"), via("10.244.1.0/26", "fe80::9%eth0"),
+		via("10.244.1.0/26", "10.2.0.11", "2001:db8::11", "fe80::9%eth0"), blackhole("10.244.1.0/26"),
+	} {
+		wantInstalled(t, b, want)
+	}
+}
+
+func linkAndSource(t *testing.T, b backend) {
+	for _, want := range [][]dataplane.Route{
+		{onLink(via("10.244.1.0/26", "10.9.0.2"), "eth0"), onLink(via("fd00:1::/122", "fe80::2"), "eth0")},
+		{from(via("10.244.1.0/26", "10.2.0.2"), "10.2.0.1"), from(via("fd00:1::/122", "fe80::2%eth0"), "2001:db8::1")},
+		{from(onLink(via("10.244.1.0/26", "fe80::2", "fe80::3"), "eth0"), "10.2.0.1"), onLink(via("fd00:1::/122", "fe80::2", "fe80::3"), "eth0")},
+		{via("10.244.1.0/26", "10.2.0.2"), via("fd00:1::/122", "fe80::2%eth0")},
+	} {
+		wantInstalled(t, b, want...)
+	}
+}
+
+// A route whose link is not there fails alone, and the watch tells of the link.
+func linkLater(t *testing.T, b backend) {
+	ch, err := b.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := blackhole("10.244.1.0/26")
+	res := apply(t, b, true, other, lateLink)
+	wantFailed(t, res, lateLink.Prefix)
+	wantSame(t, "Installed", res.Installed, other)
+	b.link()
+	receive(t, ch, true)
+	wantInstalled(t, b, other, lateLink)
+}
+
+func wantInstalled(t *testing.T, b backend, want ...dataplane.Route) {
+	t.Helper()
+	res := apply(t, b, true, want...)
+	wantFailed(t, res)
+	wantSame(t, "Installed", res.Installed, want...)
+	list, err := b.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "List", list, want...)
 }
 
 func prune(t *testing.T, b backend) {
@@ -141,7 +191,7 @@ func replacementRefused(t *testing.T, b backend) {
 func badInput(t *testing.T, b backend) {
 	apply(t, b, true, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"), blackhole("10.244.3.0/26"))
 	res := apply(t, b, true,
-		via("10.244.1.0/26", "2001:db8::11"), via("10.244.2.0/26"),
+		via("10.244.1.0/26", "fe80::11"), via("10.244.2.0/26"),
 		blackhole("10.244.4.0/26"), via("10.244.4.0/26", "10.2.0.11"),
 		via("10.244.5.7/26", "10.2.0.12", "10.2.0.11", "10.2.0.12"))
 	wantFailed(t, res, prefixes("10.244.1.0/26", "10.244.2.0/26", "10.244.4.0/26")...)
@@ -229,6 +279,16 @@ func via(prefix string, hops ...string) dataplane.Route {
 	for _, hop := range hops {
 		r.NextHops = append(r.NextHops, netip.MustParseAddr(hop))
 	}
+	return r
+}
+
+func onLink(r dataplane.Route, link string) dataplane.Route {
+	r.Link = link
+	return r
+}
+
+func from(r dataplane.Route, source string) dataplane.Route {
+	r.Source = netip.MustParseAddr(source)
 	return r
 }
 

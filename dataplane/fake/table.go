@@ -23,7 +23,8 @@ type Table struct {
 }
 
 // Refuse makes every later write of the prefix fail with err; nil lets it pass
-// again. What is there stays there.
+// again, and says so to the watchers, as the kernel does of a link that came.
+// What is there stays there.
 func (t *Table) Refuse(p netip.Prefix, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -31,6 +32,9 @@ func (t *Table) Refuse(p netip.Prefix, err error) {
 		t.refused = map[netip.Prefix]error{}
 	}
 	t.refused[p] = err
+	if err == nil {
+		t.tell()
+	}
 }
 
 // RefuseDump makes every later List and Apply fail with err, untouched; nil
@@ -46,6 +50,10 @@ func (t *Table) Drop(p netip.Prefix) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.routes, p)
+	t.tell()
+}
+
+func (t *Table) tell() {
 	for ch := range t.watchers {
 		select {
 		case ch <- struct{}{}:

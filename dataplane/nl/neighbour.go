@@ -29,13 +29,6 @@ func AddAddress(link uint32, addr netip.Addr) Message {
 	return req
 }
 
-// OnLink makes of the request to add a route one whose gateway is taken for a
-// neighbour although no route says so (RTNH_F_ONLINK).
-func OnLink(m Message) Message {
-	m.Data[0].(*rtnl.RtMsg).Flags |= unix.RTNH_F_ONLINK
-	return m
-}
-
 // LinkScope makes of the request to add a route one to destinations on the link
 // itself, such as those that other routes may have as gateways.
 func LinkScope(m Message) Message {

@@ -9,15 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hopFlags are the flags that the kernel sets by itself on a next hop; any
-// other was asked for by whoever made the route.
-const hopFlags = unix.RTNH_F_DEAD | unix.RTNH_F_LINKDOWN | unix.RTNH_F_UNRESOLVED |
-	unix.RTNH_F_OFFLOAD | unix.RTNH_F_TRAP
-
-// routeHopFlags are the bits of rtm_flags that belong to a lone next hop; those
-// above are the route's (RTM_F_*).
-const routeHopFlags = 0xff
-
 // rtaNexthopID is RTA_NH_ID of include/uapi/linux/rtnetlink.h, which x/sys lacks.
 const rtaNexthopID = 30
 
@@ -36,7 +27,7 @@ func ParseRoute(b []byte) (r Route, ok bool, err error) {
 	r = Route{
 		Prefix: netip.PrefixFrom(zero, int(msg.Dst_len)), TOS: msg.Tos,
 		Table: uint32(msg.Table), Protocol: msg.Protocol, Type: msg.Type,
-		Extra: msg.Scope != unix.RT_SCOPE_UNIVERSE || msg.Flags&routeHopFlags&^hopFlags != 0,
+		Extra: msg.Scope != unix.RT_SCOPE_UNIVERSE,
 	}
 	p := routeParser{route: &r}
 	if err := attrs(b[unix.SizeofRtMsg:], p.attr); err != nil {
@@ -49,6 +40,7 @@ func ParseRoute(b []byte) (r Route, ok bool, err error) {
 	case p.object:
 		r.Hops = nil // they are the object's, and no route can be found by them
 	case p.hop != Hop{}:
+		r.Extra = p.hop.setFlags(uint8(msg.Flags)) || r.Extra
 		r.Hops = []Hop{p.hop}
 	}
 	return r, true, nil
@@ -84,6 +76,10 @@ func (p *routeParser) attr(typ uint16, value []byte) (err error) {
 		r.Metric, err = uint32Value(value)
 	case unix.RTA_GATEWAY:
 		p.hop.Addr, err = p.addr(value)
+	case unix.RTA_VIA:
+		p.hop.Addr, err = via(value)
+	case unix.RTA_PREFSRC:
+		r.Source, err = p.addr(value)
 	case unix.RTA_OIF:
 		p.hop.Link, err = uint32Value(value)
 	case unix.RTA_MULTIPATH:
@@ -98,37 +94,6 @@ func (p *routeParser) attr(typ uint16, value []byte) (err error) {
 		r.Extra = true
 	}
 	return err
-}
-
-// multipath reads a list of struct rtnexthop.
-func (p *routeParser) multipath(b []byte) error {
-	for len(b) > 0 {
-		if len(b) < unix.SizeofRtNexthop {
-			return fmt.Errorf("%w: %d bytes of a next hop", ErrMalformed, len(b))
-		}
-		length := int(binary.NativeEndian.Uint16(b))
-		if length < unix.SizeofRtNexthop || length > len(b) {
-			return fmt.Errorf("%w: next hop of %d in %d", ErrMalformed, length, len(b))
-		}
-		hop := Hop{Link: binary.NativeEndian.Uint32(b[4:])}
-		// Flags of someone's making, or a weight (told less one).
-		extra := b[2]&^hopFlags != 0 || b[3] != 0
-		err := attrs(b[unix.SizeofRtNexthop:length], func(typ uint16, value []byte) (err error) {
-			if typ == unix.RTA_GATEWAY {
-				hop.Addr, err = p.addr(value)
-				return err
-			}
-			extra = true
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		p.route.Extra = p.route.Extra || extra
-		p.route.Hops = append(p.route.Hops, hop)
-		b = b[min(aligned(length), len(b)):]
-	}
-	return nil
 }
 
 // cacheInfo reads of struct rta_cacheinfo the third word: the lifetime left, 0

@@ -29,12 +29,19 @@ func with(b []byte, typ int, value []byte) []byte {
 
 // What is written is read back as it was, without a kernel in between.
 func TestRouteRoundTrip(t *testing.T) {
-	hop := func(addr string, link uint32) Hop { return Hop{netip.MustParseAddr(addr), link} }
+	hop := func(addr string, link uint32) Hop { return Hop{Addr: netip.MustParseAddr(addr), Link: link} }
+	onLink := func(h Hop) Hop { h.OnLink = true; return h }
 	for name, r := range map[string]Route{
 		"IPv4":           {Prefix: netip.MustParsePrefix("10.244.1.0/26"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("10.2.0.11", 3)}},
 		"IPv4 multipath": {Prefix: netip.MustParsePrefix("10.244.1.0/26"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("10.2.0.11", 3), hop("10.3.0.11", 0)}},
 		"IPv6 default":   {Prefix: netip.MustParsePrefix("::/0"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("fe80::1", 3)}},
 		"IPv6 multipath": {Prefix: netip.MustParsePrefix("fd00::/122"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("fe80::1", 3), hop("2001:db8::1", 4)}},
+		"IPv4 via IPv6":  {Prefix: netip.MustParsePrefix("10.244.1.0/26"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("fe80::1", 3)}},
+		"mixed":          {Prefix: netip.MustParsePrefix("10.244.1.0/26"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("10.2.0.11", 3), hop("fe80::1", 3)}},
+		"on-link":        {Prefix: netip.MustParsePrefix("10.244.1.0/26"), Type: unix.RTN_UNICAST, Hops: []Hop{onLink(hop("10.2.0.11", 3))}},
+		"on-link, both":  {Prefix: netip.MustParsePrefix("fd00::/122"), Type: unix.RTN_UNICAST, Hops: []Hop{onLink(hop("fe80::1", 3)), onLink(hop("fe80::2", 3))}},
+		"source":         {Prefix: netip.MustParsePrefix("10.244.1.0/26"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("10.2.0.11", 3)}, Source: netip.MustParseAddr("10.2.0.1")},
+		"IPv6 source":    {Prefix: netip.MustParsePrefix("fd00::/122"), Type: unix.RTN_UNICAST, Hops: []Hop{hop("fe80::1", 3)}, Source: netip.MustParseAddr("2001:db8::1")},
 		"link only":      {Prefix: netip.MustParsePrefix("10.244.1.7/32"), Type: unix.RTN_UNICAST, Hops: []Hop{{Link: 9}}},
 		"blackhole, TOS": {Prefix: netip.MustParsePrefix("10.244.1.0/26"), Type: unix.RTN_BLACKHOLE, TOS: 0x10},
 	} {
@@ -84,6 +91,9 @@ func TestMalformed(t *testing.T) {
 		"attribute too long":      change(unix.SizeofRtMsg, 0xff),
 		"attribute of no length":  change(unix.SizeofRtMsg, 0),
 		"address of 16 bytes":     with(good, unix.RTA_GATEWAY, make([]byte, 16)),
+		"source of 16 bytes":      with(good, unix.RTA_PREFSRC, make([]byte, 16)),
+		"no IPv6 gateway":         with(good, unix.RTA_VIA, []byte{unix.AF_INET6, 0, 1, 2, 3, 4}),
+		"gateway of no family":    with(good, unix.RTA_VIA, []byte{1}),
 		"metric of 2 bytes":       with(good, unix.RTA_PRIORITY, make([]byte, 2)),
 		"half a next hop":         with(good, unix.RTA_MULTIPATH, make([]byte, 5)),
 		"next hop of no length":   with(good, unix.RTA_MULTIPATH, make([]byte, 8)),
@@ -144,7 +154,7 @@ func TestParseAck(t *testing.T) {
 // takes for a route is one.
 func FuzzParse(f *testing.F) {
 	r := drop(1)
-	r.Type, r.Hops = unix.RTN_UNICAST, []Hop{{netip.MustParseAddr("10.2.0.1"), 3}, {netip.MustParseAddr("10.2.0.2"), 4}}
+	r.Type, r.Hops = unix.RTN_UNICAST, []Hop{{Addr: netip.MustParseAddr("10.2.0.1"), Link: 3}, {Addr: netip.MustParseAddr("fe80::2"), Link: 4, OnLink: true}}
 	f.Add(body(AddRoute(r)))
 	f.Add(AddRoute(drop(1)).Serialize())
 	f.Add(append(DeleteRoute(r).Serialize(), AddRoute(drop(2)).Serialize()...))
@@ -164,7 +174,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("route %s, %v", got.Prefix, err)
 		}
 		for _, hop := range got.Hops {
-			if ok && hop.Addr.IsValid() && hop.Addr.BitLen() != got.Prefix.Addr().BitLen() {
+			if ok && hop.Addr.Is4() && got.Prefix.Addr().Is6() {
 				t.Errorf("route %s via %s", got.Prefix, hop.Addr)
 			}
 		}

@@ -21,25 +21,17 @@ type Route struct {
 	TOS    uint8
 	Metric uint32
 	Hops   []Hop
-	// Extra says that the route has what this struct does not tell: a preferred
-	// source, a weight, metrics, a lifetime, a nexthop object, encapsulation ...
+	// Source is the preferred source address, invalid if there is none.
+	Source netip.Addr
+	// Extra says that the route has what this struct does not tell: a weight,
+	// metrics, a lifetime, a nexthop object, encapsulation ...
 	Extra bool
-}
-
-// Hop is one next hop.
-type Hop struct {
-	// Addr is the gateway, without a zone; invalid if there is none or it is of
-	// the other family.
-	Addr netip.Addr
-	// Link is the index of the outgoing link, 0 in a request that leaves the
-	// choice to the kernel.
-	Link uint32
 }
 
 // Equal says that two routes are the same in all that is told of them.
 func (r Route) Equal(o Route) bool {
 	return r.Prefix == o.Prefix && r.Table == o.Table && r.Protocol == o.Protocol && r.Type == o.Type &&
-		r.TOS == o.TOS && r.Metric == o.Metric && r.Extra == o.Extra && slices.Equal(r.Hops, o.Hops)
+		r.TOS == o.TOS && r.Metric == o.Metric && r.Source == o.Source && r.Extra == o.Extra && slices.Equal(r.Hops, o.Hops)
 }
 
 // Family of the route, AF_INET or AF_INET6.
@@ -121,25 +113,32 @@ func DeleteRoute(r Route) Message {
 // by the library's objects, of which a route needs a dozen: it is the one request
 // that is made by the hundred thousand.
 func (r Route) request(typ, flags int, scope uint8) Message {
-	req := request(typ, flags, &rtnl.RtMsg{RtMsg: unix.RtMsg{
+	msg := &rtnl.RtMsg{RtMsg: unix.RtMsg{
 		Family: r.Family(), Dst_len: uint8(r.Prefix.Bits()), Tos: r.TOS,
 		Table: tableByte(r.Table), Protocol: r.Protocol, Scope: scope, Type: r.Type,
-	}})
-	b := make([]byte, 0, 64+32*len(r.Hops))
+	}}
+	if len(r.Hops) == 1 {
+		msg.Flags = uint32(r.Hops[0].flags())
+	}
+	req := request(typ, flags, msg)
+	b := make([]byte, 0, 96+40*len(r.Hops))
 	b = appendAttr(b, unix.RTA_DST, r.Prefix.Addr().AsSlice())
 	b = appendAttrUint32(b, unix.RTA_TABLE, r.Table)
 	b = appendAttrUint32(b, unix.RTA_PRIORITY, r.Metric)
+	if r.Source.IsValid() {
+		b = appendAttr(b, unix.RTA_PREFSRC, r.Source.AsSlice())
+	}
 	switch len(r.Hops) {
 	case 0:
 	case 1:
-		b = appendGateway(b, r.Hops[0])
+		b = r.Hops[0].appendGateway(b, r.Family())
 		if link := r.Hops[0].Link; link != 0 {
 			b = appendAttrUint32(b, unix.RTA_OIF, link)
 		}
 	default:
 		var hops []byte
 		for _, hop := range r.Hops {
-			hops = appendNextHop(hops, hop)
+			hops = hop.appendNextHop(hops, r.Family())
 		}
 		b = appendAttr(b, unix.RTA_MULTIPATH, hops)
 	}
@@ -147,27 +146,12 @@ func (r Route) request(typ, flags int, scope uint8) Message {
 	return req
 }
 
-// appendNextHop adds a struct rtnexthop: length, flags, weight less one, link.
-func appendNextHop(b []byte, hop Hop) []byte {
-	gateway := appendGateway(nil, hop)
-	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtNexthop+len(gateway)))
-	b = append(b, 0, 0)
-	b = binary.NativeEndian.AppendUint32(b, hop.Link)
-	return append(b, gateway...)
-}
-
-func appendGateway(b []byte, hop Hop) []byte {
-	if !hop.Addr.IsValid() {
-		return b
-	}
-	return appendAttr(b, unix.RTA_GATEWAY, hop.Addr.AsSlice())
-}
-
-// appendAttr adds a struct rtattr with a value of whole words.
+// appendAttr adds a struct rtattr, padded to whole words.
 func appendAttr(b []byte, typ uint16, value []byte) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(value)))
 	b = binary.NativeEndian.AppendUint16(b, typ)
-	return append(b, value...)
+	b = append(b, value...)
+	return append(b, make([]byte, aligned(len(value))-len(value))...)
 }
 
 func appendAttrUint32(b []byte, typ uint16, value uint32) []byte {

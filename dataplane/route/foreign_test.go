@@ -65,6 +65,16 @@ func TestForeignRouteBesideOursStays(t *testing.T) {
 	n.wantKernel("10.244.1.0/26 via 10.2.0.12 dev eth0 metric 1700")
 }
 
+// Of two foreign routes the one with our metric is the one in danger.
+func TestTwoForeignRoutesStay(t *testing.T) {
+	n := newNode(t)
+	n.install(via("10.244.1.0/26", "10.2.0.11"))
+	n.ip("route", "prepend", "10.244.1.0/26", "via", "10.2.0.99", "proto", "static", "metric", "1700")
+	n.ip("route", "add", "10.244.1.0/26", "via", "10.2.0.98", "proto", "static", "metric", "3")
+	wantForeign(t, n.apply(true, via("10.244.1.0/26", "10.2.0.12")), "10.244.1.0/26", "static (4), metric 3")
+	wantLines(t, n.ours("proto", "static"), "10.244.1.0/26 via 10.2.0.98 dev eth0 metric 3", "10.244.1.0/26 via 10.2.0.99 dev eth0 metric 1700")
+}
+
 // What the kernel does not prefer to ours is in nobody's way.
 func TestForeignRouteOfLowerPreferenceIsNoRival(t *testing.T) {
 	n := newNode(t)

@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -9,46 +10,50 @@ import (
 	"fairlead.dev/dataplane/nl"
 )
 
-// linkNames are the links by index. They are listed only where a link-local
-// next hop, wanted or there, makes them needed; nil otherwise.
-type linkNames map[uint32]string
+// links are those of the node, by index and by name. They are listed only where
+// a next hop, wanted or there, makes them needed; empty otherwise.
+type links struct {
+	names   map[uint32]string
+	indexes map[string]uint32
+}
 
 // name of a link; one that is gone by now has its number for a name, and so
 // equals none that is wanted.
-func (l linkNames) name(index uint32) string {
-	if name, ok := l[index]; ok {
+func (l links) name(index uint32) string {
+	if name, ok := l.names[index]; ok {
 		return name
 	}
 	return fmt.Sprint(index)
 }
 
-func (l linkNames) index(name string) (uint32, error) {
-	for index, n := range l {
-		if n == name {
-			return index, nil
-		}
+func (l links) index(name string) (uint32, error) {
+	if index, ok := l.indexes[name]; ok {
+		return index, nil
 	}
 	return 0, fmt.Errorf("%w: %s", ErrNoLink, name)
 }
 
 // links lists the links if the routes name any.
-func (t *Table) links(want []dataplane.Route, s *survey) (linkNames, error) {
-	if !wantsLink(want) && !s.hasLinkLocal() {
-		return nil, nil
+func (t *Table) links(want []dataplane.Route, s *survey) (links, error) {
+	if !wantsLink(want) && !s.namesLink() {
+		return links{}, nil
 	}
-	links, err := t.kernel.Links()
+	list, err := t.kernel.Links()
 	if err != nil {
-		return nil, err
+		return links{}, err
 	}
-	names := make(linkNames, len(links))
-	for _, l := range links {
-		names[l.Index] = l.Name
+	l := links{names: make(map[uint32]string, len(list)), indexes: make(map[string]uint32, len(list))}
+	for _, link := range list {
+		l.names[link.Index], l.indexes[link.Name] = link.Name, link.Index
 	}
-	return names, nil
+	return l, nil
 }
 
 func wantsLink(want []dataplane.Route) bool {
 	for _, r := range want {
+		if r.Link != "" {
+			return true
+		}
 		for _, hop := range r.NextHops {
 			if hop.Zone() != "" {
 				return true
@@ -58,11 +63,11 @@ func wantsLink(want []dataplane.Route) bool {
 	return false
 }
 
-func (s *survey) hasLinkLocal() bool {
+func (s *survey) namesLink() bool {
 	for _, at := range s.slots {
 		for _, r := range at.own {
 			for _, hop := range r.Hops {
-				if hop.Addr.Is6() && hop.Addr.IsLinkLocalUnicast() {
+				if hop.OnLink || isLinkLocal(hop.Addr) {
 					return true
 				}
 			}
@@ -71,22 +76,29 @@ func (s *survey) hasLinkLocal() bool {
 	return false
 }
 
+func isLinkLocal(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }
+
 // encode is the route as the kernel is to hold it.
-func (l linkNames) encode(r dataplane.Route) (nl.Route, error) {
+func (l links) encode(r dataplane.Route) (nl.Route, error) {
 	raw := nl.Route{
 		Prefix:   r.Prefix,
 		Table:    unix.RT_TABLE_MAIN,
 		Protocol: dataplane.ProtocolRoute,
 		Type:     unix.RTN_UNICAST,
 		Metric:   dataplane.Metric,
+		Source:   r.Source,
 	}
 	if r.Kind == dataplane.Blackhole {
 		raw.Type = unix.RTN_BLACKHOLE
 	}
 	for _, addr := range r.NextHops {
-		hop := nl.Hop{Addr: addr.WithZone("")}
-		if zone := addr.Zone(); zone != "" {
-			index, err := l.index(zone)
+		hop := nl.Hop{Addr: addr.WithZone(""), OnLink: r.Link != ""}
+		name := r.Link
+		if name == "" {
+			name = addr.Zone()
+		}
+		if name != "" {
+			index, err := l.index(name)
 			if err != nil {
 				return nl.Route{}, err
 			}
@@ -95,4 +107,23 @@ func (l linkNames) encode(r dataplane.Route) (nl.Route, error) {
 		raw.Hops = append(raw.Hops, hop)
 	}
 	return raw, nil
+}
+
+// decode is what of Route the next hops tell. It is not ok where they are
+// told in no form in which we write them.
+func (l links) decode(hops []nl.Hop) (link string, addrs []netip.Addr, ok bool) {
+	addrs = make([]netip.Addr, len(hops))
+	for i, hop := range hops {
+		if hop.OnLink != hops[0].OnLink || hop.OnLink && hop.Link != hops[0].Link {
+			return "", nil, false
+		}
+		addrs[i] = hop.Addr
+		if isLinkLocal(hop.Addr) && !hop.OnLink {
+			addrs[i] = hop.Addr.WithZone(l.name(hop.Link))
+		}
+	}
+	if len(hops) > 0 && hops[0].OnLink {
+		link = l.name(hops[0].Link)
+	}
+	return link, addrs, true
 }

@@ -25,8 +25,9 @@ func (r roll) prefix() (prefix string, v6 bool) {
 	return fmt.Sprintf("fd00:%d::/122", r.IntN(6)), true
 }
 
+// hop of a prefix: of an IPv4 one sometimes IPv6.
 func (r roll) hop(v6 bool) string {
-	if v6 {
+	if v6 || r.IntN(4) == 0 {
 		return fmt.Sprintf("2001:db8:%d::%d", 2+r.IntN(2), 11+r.IntN(3))
 	}
 	return fmt.Sprintf("10.%d.0.%d", 2+r.IntN(2), 11+r.IntN(3))
@@ -43,7 +44,7 @@ func (r roll) plan() []dataplane.Route {
 			for i := range hops {
 				hops[i] = r.hop(v6)
 			}
-			route = via(prefix, hops...).Canonical()
+			route = r.form(via(prefix, hops...), v6).Canonical()
 		}
 		byPrefix[prefix] = route
 	}
@@ -55,13 +56,29 @@ func (r roll) plan() []dataplane.Route {
 	return plan
 }
 
+// form gives a route sometimes a link of its own, a preferred source, both.
+func (r roll) form(route dataplane.Route, v6 bool) dataplane.Route {
+	if r.IntN(4) == 0 {
+		route = onLink(via(route.Prefix.String(), "fe80::9", "fe80::10"), fmt.Sprintf("eth%d", r.IntN(2)))
+	}
+	if r.IntN(4) == 0 {
+		route = from(route, map[bool]string{false: "10.2.0.1", true: "2001:db8:2::1"}[v6])
+	}
+	return route
+}
+
 // meddling is a line for ip -batch: a foreign route made or removed, or one of
 // ours removed or bent.
 func (r roll) meddling() string {
 	prefix, v6 := r.prefix()
 	hop := r.hop(v6)
+	if !v6 && strings.Contains(hop, ":") {
+		hop = "inet6 " + hop
+	}
 	metric := []int{3, 1700, 1700, 3000}[r.IntN(4)]
-	switch r.IntN(5) {
+	switch r.IntN(6) {
+	case 5:
+		return fmt.Sprintf("route prepend %s via %s dev eth0 onlink proto 170 metric %d", prefix, hop, metric)
 	case 0:
 		return fmt.Sprintf("route add %s via %s proto static metric %d", prefix, hop, metric)
 	case 1:
@@ -161,9 +178,21 @@ func (n *node) wantExactly(plan []dataplane.Route, res dataplane.Result, theirs 
 func looksLike(line string, r dataplane.Route) bool {
 	ok := strings.Count(line, "via ") == len(r.NextHops) && strings.Count(line, "metric 1700") == 1 &&
 		strings.HasPrefix(line, "blackhole ") == (r.Kind == dataplane.Blackhole) &&
-		strings.Count(line, r.Prefix.String()) == 1
+		strings.Count(line, r.Prefix.String()) == 1 && strings.Contains(line, " src ") == r.Source.IsValid()
+	if r.Source.IsValid() {
+		ok = ok && strings.Contains(line, " src "+r.Source.String()+" ")
+	}
+	if r.Link == "" {
+		ok = ok && !strings.Contains(line, "onlink")
+	} else {
+		ok = ok && strings.Count(line, " dev "+r.Link) == len(r.NextHops) && strings.Count(line, "onlink") == len(r.NextHops)
+	}
 	for _, hop := range r.NextHops {
-		ok = ok && strings.Contains(line, "via "+hop.String()+" ")
+		words := "via " + hop.String() + " "
+		if hop.Is6() && r.Prefix.Addr().Is4() {
+			words = "via inet6 " + hop.String() + " "
+		}
+		ok = ok && strings.Contains(line, words)
 	}
 	return ok
 }

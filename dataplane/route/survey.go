@@ -14,7 +14,7 @@ import (
 // survey is what one look at the main table found, by prefix.
 type survey struct {
 	slots map[netip.Prefix]*slot
-	links linkNames
+	links links
 }
 
 // slot is one prefix.
@@ -23,6 +23,8 @@ type slot struct {
 	own []nl.Route
 	// rival is the foreign route that the kernel would use first.
 	rival *nl.Route
+	// twin is a foreign route with our metric, which a replacement would hit.
+	twin *nl.Route
 }
 
 // rivals says that a route for a wanted prefix stands in its way: a foreign one
@@ -38,6 +40,9 @@ func (s *survey) add(r nl.Route) {
 	if at == nil {
 		at = &slot{}
 		s.slots[r.Prefix] = at
+	}
+	if r.Protocol != dataplane.ProtocolRoute && r.Metric == dataplane.Metric {
+		at.twin = &r
 	}
 	switch {
 	case r.Protocol == dataplane.ProtocolRoute:
@@ -71,21 +76,18 @@ func (s *survey) route(p netip.Prefix, at *slot) dataplane.Route {
 	}
 	switch r.Type {
 	case unix.RTN_BLACKHOLE:
+		if r.Source.IsValid() {
+			return unknown
+		}
 		return dataplane.Route{Prefix: p, Kind: dataplane.Blackhole}
 	case unix.RTN_UNICAST:
 	default:
 		return unknown
 	}
-	hops := make([]netip.Addr, len(r.Hops))
-	for i, hop := range r.Hops {
-		hops[i] = hop.Addr
-		if hop.Addr.Is6() && hop.Addr.IsLinkLocalUnicast() {
-			hops[i] = hop.Addr.WithZone(s.links.name(hop.Link))
-		}
-	}
-	out := dataplane.Route{Prefix: p, NextHops: hops}.Canonical()
+	link, hops, ok := s.links.decode(r.Hops)
+	out := dataplane.Route{Prefix: p, NextHops: hops, Link: link, Source: r.Source}.Canonical()
 	// A hop twice, or a route to a link without a gateway.
-	if len(out.NextHops) != len(hops) || out.Validate() != nil {
+	if !ok || len(out.NextHops) != len(hops) || out.Validate() != nil {
 		return unknown
 	}
 	return out

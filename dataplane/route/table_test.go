@@ -118,6 +118,16 @@ func via(prefix string, hops ...string) dataplane.Route {
 	return r
 }
 
+func onLink(r dataplane.Route, link string) dataplane.Route {
+	r.Link = link
+	return r
+}
+
+func from(r dataplane.Route, source string) dataplane.Route {
+	r.Source = netip.MustParseAddr(source)
+	return r
+}
+
 func blackhole(prefix string) dataplane.Route {
 	return dataplane.Route{Prefix: netip.MustParsePrefix(prefix), Kind: dataplane.Blackhole}
 }

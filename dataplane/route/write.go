@@ -89,8 +89,8 @@ func (w *writer) put(verb string, routes []dataplane.Route, request func(nl.Rout
 	var msgs []nl.Message
 	for _, r := range routes {
 		at := w.survey.slots[r.Prefix]
-		if at != nil && at.rival != nil && at.rival.Metric == dataplane.Metric {
-			w.refused[r.Prefix] = fmt.Errorf("%s route %s: %w", verb, r, rivalError(*at.rival))
+		if at != nil && at.twin != nil {
+			w.refused[r.Prefix] = fmt.Errorf("%s route %s: %w", verb, r, rivalError(*at.twin))
 			continue
 		}
 		raw, err := w.survey.links.encode(r)
