@@ -4,6 +4,8 @@
 // nowhere else in the module.
 package dataplane
 
+import "strings"
+
 // Route protocol numbers (rtm_protocol, include/uapi/linux/rtnetlink.h): values
 // above 4 are user space's to choose; these two are in nobody's rt_protos file.
 // Two, so that the agent's route table and the plugin's pod routes can each be
@@ -26,3 +28,13 @@ const Metric = 1700
 
 // LinkPrefix starts the name of every host-side pod link.
 const LinkPrefix = "fl"
+
+// linkNameLength is as long as the kernel allows (IFNAMSIZ less the final zero).
+const linkNameLength = 15
+
+// IsPodLink says that a link is the host's end of a pod's: LinkPrefix, and a hash
+// in the letters of base32 to the full length. flannel.1 is not.
+func IsPodLink(name string) bool {
+	hash, ours := strings.CutPrefix(name, LinkPrefix)
+	return ours && len(name) == linkNameLength && strings.Trim(hash, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}

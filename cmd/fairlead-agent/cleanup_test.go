@@ -171,7 +171,7 @@ func TestCleanupLeavesNothing(t *testing.T) {
 
 // A refused cleanup changes nothing.
 func TestCleanupIsRefused(t *testing.T) {
-	pod := store.Request{Attachment: store.Attachment{ContainerID: "c", IfName: "eth0", HostVeth: "fl0123456789a"}}
+	pod := store.Request{Attachment: store.Attachment{ContainerID: "c", IfName: "eth0", HostVeth: "flabcdefghijklm"}}
 	for _, tt := range []struct {
 		name    string
 		arrange func(*testing.T, *used)
@@ -183,7 +183,7 @@ func TestCleanupIsRefused(t *testing.T) {
 			t.Cleanup(release)
 		}, node.ErrOwned},
 		{"a pod runs", func(t *testing.T, u *used) {
-			u.ns.Run(t, "ip", "link", "add", "fl0123456789a", "type", "veth", "peer", "name", "pod0")
+			u.ns.Run(t, "ip", "link", "add", "flabcdefghijklm", "type", "veth", "peer", "name", "pod0")
 		}, errInUse},
 		{"a pod is being started", func(t *testing.T, u *used) {
 			now, err := store.Now()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -15,7 +14,7 @@ import (
 
 // Addresses returns the node's global unicast addresses, each with the length
 // of its connected subnet and not masked, sorted, each once. Left out are those
-// on pod links, on links that are set down (the kernel has no route to their
+// on pod links and on the overlay, on links that are set down (the kernel has no route to their
 // subnets), temporary ones (RFC 8981), and those that another host has too
 // (duplicate address detection failed). A link that only lost its carrier still
 // counts: the kernel keeps its routes, and it comes back by itself.
@@ -62,7 +61,7 @@ func whole[T any](list func() ([]T, error)) (items []T, err error) {
 }
 
 func serves(l *netlink.LinkAttrs) bool {
-	return l.RawFlags&unix.IFF_UP != 0 && !strings.HasPrefix(l.Name, dataplane.LinkPrefix)
+	return l.RawFlags&unix.IFF_UP != 0 && !dataplane.IsPodLink(l.Name) && l.Name != dataplane.OverlayLink
 }
 
 func usable(a netip.Addr, flags int) bool {

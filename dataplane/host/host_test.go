@@ -45,28 +45,34 @@ func TestAddresses(t *testing.T) {
 	ns := nstest.New(t, "host")
 	for _, args := range [][]string{
 		{"link", "add", "eth0", "type", "veth", "peer", "name", "far0"},
-		{"link", "add", "fl0123456789ab", "type", "veth", "peer", "name", "far1"},
+		{"link", "add", "flabcdefghijklm", "type", "veth", "peer", "name", "far1"},
 		{"link", "add", "eth1", "type", "veth", "peer", "name", "far2"},
+		{"link", "add", "fairlead-vxlan", "type", "vxlan", "id", "4096", "dstport", "4789", "local", "10.2.0.9"},
+		{"link", "add", "flannel.1", "type", "vxlan", "id", "1", "dstport", "8472", "local", "10.2.0.9"}, // nobody's of ours
 		{"link", "add", "eth2", "type", "veth", "peer", "name", "far3"},
 		{"link", "set", "eth0", "up"},
 		{"link", "set", "far0", "up"},
 		{"link", "set", "eth2", "up"}, // and far3 is not: no carrier
-		{"link", "set", "fl0123456789ab", "up"},
+		{"link", "set", "flabcdefghijklm", "up"},
 		{"addr", "add", "10.2.0.9/24", "dev", "eth0"},
 		{"addr", "add", "10.2.0.10/24", "dev", "eth0"}, // secondary: the kernel's flag is that of a temporary IPv6 one
 		{"addr", "add", "192.0.2.1", "peer", "192.0.2.2/32", "dev", "far0"},
 		{"addr", "add", "2001:db8::9/64", "dev", "eth0", "nodad"},
 		{"addr", "add", "203.0.113.7/32", "dev", "lo"},
 		{"addr", "add", "169.254.7.7/16", "dev", "eth0"},
-		{"addr", "add", "10.244.0.1/32", "dev", "fl0123456789ab"},
-		{"addr", "add", "fd00::1/128", "dev", "fl0123456789ab", "nodad"},
+		{"addr", "add", "10.244.0.1/32", "dev", "flabcdefghijklm"},
+		{"addr", "add", "fd00::1/128", "dev", "flabcdefghijklm", "nodad"},
+		{"link", "set", "fairlead-vxlan", "up"},
+		{"link", "set", "flannel.1", "up"},
+		{"addr", "add", "10.244.0.2/32", "dev", "fairlead-vxlan"},
+		{"addr", "add", "10.5.0.0/32", "dev", "flannel.1"},
 		{"addr", "add", "10.3.0.9/24", "dev", "eth1"},
 		{"addr", "add", "10.4.0.9/24", "dev", "eth2"},
 	} {
 		ns.Run(t, "ip", args...)
 	}
 	got := addresses(t, ns)
-	want := []string{"10.2.0.9/24", "10.2.0.10/24", "10.4.0.9/24", "192.0.2.1/32", "203.0.113.7/32", "2001:db8::9/64"}
+	want := []string{"10.2.0.9/24", "10.2.0.10/24", "10.4.0.9/24", "10.5.0.0/32", "192.0.2.1/32", "203.0.113.7/32", "2001:db8::9/64"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}

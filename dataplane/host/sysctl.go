@@ -171,7 +171,7 @@ func expand(pattern string) ([]string, error) {
 	slices.Sort(links)
 	var names []string
 	for _, link := range links {
-		if !strings.HasPrefix(link, dataplane.LinkPrefix) {
+		if !dataplane.IsPodLink(link) && link != dataplane.OverlayLink {
 			names = append(names, folder+link+setting)
 		}
 	}

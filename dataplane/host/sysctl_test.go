@@ -19,7 +19,7 @@ func newHost(t *testing.T) nstest.NS {
 	ns := nstest.New(t, "sysctl")
 	ns.Run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far0")
 	ns.Run(t, "ip", "link", "add", "eth1", "type", "veth", "peer", "name", "eth2")
-	ns.Run(t, "ip", "link", "add", "fl0123456789ab", "type", "veth", "peer", "name", "far1")
+	ns.Run(t, "ip", "link", "add", "flabcdefghijklm", "type", "veth", "peer", "name", "far1")
 	set(t, ns, "net/ipv6/conf/all/forwarding", "0") // whatever the machine's default
 	set(t, ns, "net/ipv4/ip_forward", "0")
 	set(t, ns, "net/ipv4/conf/all/accept_redirects", "0") // the kernel's own choice would be 1
@@ -89,16 +89,16 @@ func TestPrepare(t *testing.T) {
 	ns := newHost(t)
 	prepare(t, ns, filepath.Join(t.TempDir(), "sysctl.json"))
 	for name, want := range map[string]string{
-		"net/ipv4/ip_forward":                    "1",
-		"net/ipv6/conf/all/forwarding":           "1",
-		"net/ipv6/conf/eth0/forwarding":          "1",
-		"net/ipv4/fib_multipath_hash_policy":     "1",
-		"net/ipv6/fib_multipath_hash_policy":     "1",
-		"net/ipv6/conf/eth0/accept_ra":           "2",
-		"net/ipv6/conf/eth1/accept_ra":           "0", // never listened
-		"net/ipv6/conf/eth2/accept_ra":           "1", // forwarded, so did not listen
-		"net/ipv6/conf/fl0123456789ab/accept_ra": "1", // the plugin's
-		"net/ipv6/conf/default/accept_ra":        "1",
+		"net/ipv4/ip_forward":                     "1",
+		"net/ipv6/conf/all/forwarding":            "1",
+		"net/ipv6/conf/eth0/forwarding":           "1",
+		"net/ipv4/fib_multipath_hash_policy":      "1",
+		"net/ipv6/fib_multipath_hash_policy":      "1",
+		"net/ipv6/conf/eth0/accept_ra":            "2",
+		"net/ipv6/conf/eth1/accept_ra":            "0", // never listened
+		"net/ipv6/conf/eth2/accept_ra":            "1", // forwarded, so did not listen
+		"net/ipv6/conf/flabcdefghijklm/accept_ra": "1", // the plugin's
+		"net/ipv6/conf/default/accept_ra":         "1",
 	} {
 		if got := get(t, ns, name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
@@ -155,15 +155,15 @@ func TestPrepareAgainFindsLaterUplinks(t *testing.T) {
 	ns, file := newHost(t), filepath.Join(t.TempDir(), "sysctl.json")
 	prepare(t, ns, file)
 	ns.Run(t, "ip", "link", "add", "eth3", "type", "veth", "peer", "name", "eth4")
-	ns.Run(t, "ip", "link", "add", "fl0123456789cd", "type", "veth", "peer", "name", "far4")
+	ns.Run(t, "ip", "link", "add", "flabcdefghijkxy", "type", "veth", "peer", "name", "far4")
 	set(t, ns, "net/ipv6/conf/eth3/accept_ra", "1")
 	set(t, ns, "net/ipv6/conf/eth4/accept_ra", "0")
-	set(t, ns, "net/ipv6/conf/fl0123456789cd/accept_ra", "1")
+	set(t, ns, "net/ipv6/conf/flabcdefghijkxy/accept_ra", "1")
 	if got := get(t, ns, "net/ipv6/conf/eth3/forwarding"); got != "1" {
 		t.Fatalf("a new link's forwarding is %s, want 1: the test shows nothing", got)
 	}
 	prepare(t, ns, file)
-	for link, want := range map[string]string{"eth3": "2", "eth4": "0", "eth2": "1", "fl0123456789cd": "1"} {
+	for link, want := range map[string]string{"eth3": "2", "eth4": "0", "eth2": "1", "flabcdefghijkxy": "1"} {
 		if got := get(t, ns, "net/ipv6/conf/"+link+"/accept_ra"); got != want {
 			t.Errorf("accept_ra of %s is %s, want %s", link, got, want)
 		}
@@ -218,8 +218,8 @@ func stat(t *testing.T, file string) os.FileInfo {
 func BenchmarkPrepareAgain(b *testing.B) {
 	ns, file := nstest.New(b, "sysctl"), filepath.Join(b.TempDir(), "sysctl.json")
 	for i := range 100 {
-		ns.Run(b, "ip", "link", "add", fmt.Sprintf("fl%d", i), "type", "veth", "peer", "name", fmt.Sprintf("pod%d", i))
-		ns.Run(b, "ip", "link", "set", fmt.Sprintf("pod%d", i), "name", fmt.Sprintf("flp%d", i))
+		ns.Run(b, "ip", "link", "add", fmt.Sprintf("flabcdefghijk%c%c", 'a'+i/26, 'a'+i%26), "type", "veth", "peer", "name", fmt.Sprintf("pod%d", i))
+		ns.Run(b, "ip", "link", "set", fmt.Sprintf("pod%d", i), "name", fmt.Sprintf("flabcdefghijl%c%c", 'a'+i/26, 'a'+i%26))
 	}
 	ns.Do(b, func() {
 		for b.Loop() {

@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -122,7 +121,7 @@ func (n *Node) Close() error { return n.conn.Close() }
 // Unwire deletes the link of that host end, and with it the other end and all
 // routes over it. A link that is not there is success.
 func (n *Node) Unwire(host string) error {
-	if !strings.HasPrefix(host, dataplane.LinkPrefix) {
+	if !dataplane.IsPodLink(host) {
 		return fmt.Errorf("delete link %q: not one of ours", host)
 	}
 	err := n.conn.Batch([]nl.Message{nl.DeleteLink(host)})[0]
@@ -140,7 +139,7 @@ func (n *Node) Pods() ([]string, error) {
 	}
 	var names []string
 	for _, l := range links {
-		if strings.HasPrefix(l.Name, dataplane.LinkPrefix) {
+		if dataplane.IsPodLink(l.Name) {
 			names = append(names, l.Name)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -88,7 +87,7 @@ func (f *filter) matters(e nl.Event) bool {
 		return e.PortID != f.self && f.routeMatters(e.Body)
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, err := nl.ParseLink(e.Body)
-		pod := err == nil && strings.HasPrefix(l.Name, dataplane.LinkPrefix)
+		pod := err == nil && dataplane.IsPodLink(l.Name)
 		if pod && e.Type == unix.RTM_NEWLINK {
 			f.pods[l.Index] = true
 		} else {

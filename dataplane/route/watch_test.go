@@ -76,7 +76,7 @@ func TestWatchSees(t *testing.T) {
 // events of their own.
 func TestFilter(t *testing.T) {
 	n := newNode(t)
-	n.ip("link", "add", "fl0123456789ab", "type", "veth", "peer", "name", "fl0123456789ac")
+	n.ip("link", "add", "flabcdefghijklm", "type", "veth", "peer", "name", "flabcdefghijkln")
 	n.ip("route", "add", "10.244.6.0/26", "via", "10.2.0.11", "proto", "170", "metric", "1700")
 	n.ip("route", "add", "fd00:6::/122", "via", "2001:db8:2::11", "proto", "170", "metric", "1700")
 	for _, test := range []struct {
@@ -116,10 +116,10 @@ func TestFilter(t *testing.T) {
 			n.ip("route", "add", "10.244.7.9/32", "dev", "eth0", "proto", "171")
 		}, ofRoute, false},
 		{"a pod's start and end", func() {
-			n.ip("link", "set", "fl0123456789ab", "up")
-			n.ip("addr", "add", "fe80::1/64", "dev", "fl0123456789ab", "nodad")
-			n.ip("link", "del", "fl0123456789ab")
-		}, ofLink("fl0123456789ab"), false},
+			n.ip("link", "set", "flabcdefghijklm", "up")
+			n.ip("addr", "add", "fe80::1/64", "dev", "flabcdefghijklm", "nodad")
+			n.ip("link", "del", "flabcdefghijklm")
+		}, ofLink("flabcdefghijklm"), false},
 	} {
 		self, err := n.table.conn.PortID()
 		if err != nil {
