@@ -52,6 +52,10 @@ func (p *Process) Start() error {
 	if p.Running() {
 		return fmt.Errorf("start %s: it runs as %d", p.Name, p.Pid)
 	}
+	// Whether the end of its last life was wanted is asked before the next begins.
+	if err := p.waitEnd(context.Background(), stopBound); err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)

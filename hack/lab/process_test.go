@@ -5,7 +5,9 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -93,6 +95,33 @@ func TestUnexpectedDeathIsReported(t *testing.T) {
 	}
 	if !strings.Contains(said.String(), "process=weak") {
 		t.Errorf("log: %s", said.String())
+	}
+}
+
+// Whether an end was wanted is asked of the life that ended, also where the next
+// life follows at once.
+func TestWantedEndBeforeANewStart(t *testing.T) {
+	s := newTestSupervisor(t, discard())
+	p, err := s.start("restless", nil, "sleep", "600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := p.MayEnd(true); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(p.Pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for p.Running() { // until it is a zombie, which is before it is waited for
+			runtime.Gosched()
+		}
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.dead(); err != nil {
+		t.Errorf("a wanted end is reported: %v", err)
 	}
 }
 
