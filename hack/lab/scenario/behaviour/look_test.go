@@ -16,13 +16,15 @@ import (
 
 // frrNeighbour is what an FRR router says of a neighbour.
 type frrNeighbour struct {
-	RemoteAS     int64  `json:"remoteAs"`
-	RouterID     string `json:"remoteRouterId"`
-	State        string `json:"bgpState"`
-	UpMsec       int64  `json:"bgpTimerUpMsec"`
-	HoldMsec     int64  `json:"bgpTimerHoldTimeMsecs"`
-	PortLocal    int    `json:"portLocal"`
-	Dropped      int    `json:"connectionsDropped"`
+	RemoteAS  int64  `json:"remoteAs"`
+	RouterID  string `json:"remoteRouterId"`
+	State     string `json:"bgpState"`
+	UpMsec    int64  `json:"bgpTimerUpMsec"`
+	HoldMsec  int64  `json:"bgpTimerHoldTimeMsecs"`
+	PortLocal int    `json:"portLocal"`
+	// PortForeign is the neighbour's: where it dials, each connection has another.
+	PortForeign  int `json:"portForeign"`
+	Dropped      int `json:"connectionsDropped"`
 	MessageStats struct {
 		KeepalivesReceived int64 `json:"keepalivesRecv"`
 	} `json:"messageStats"`
