@@ -46,8 +46,12 @@ func upNetwork(t *testing.T, topo topology.Topology) *Lab {
 }
 
 func TestNetwork(t *testing.T) {
-	l := upNetwork(t, topology.Default())
+	topo := topology.Default()
+	topo.Outside = topology.Pair{V4: netip.MustParsePrefix("198.51.100.0/24"), V6: netip.MustParsePrefix("fd00:198:51:100::/64")}
+	l := upNetwork(t, topo)
 	t.Run("every node reaches every other", func(t *testing.T) { testNodesReachNodes(t, l) })
+	t.Run("a host outside reaches every node", func(t *testing.T) { testOutside(t, l) })
+	t.Run("ToRs drop ranges", func(t *testing.T) { testDropInUnderlay(t, l) })
 	t.Run("routers hold the racks' subnets by several paths", func(t *testing.T) { testRackRoutes(t, l) })
 	t.Run("a node comes and goes", func(t *testing.T) { testNodeComesAndGoes(t, l) })
 	t.Run("a second lab of the name is refused", func(t *testing.T) {
@@ -68,6 +72,49 @@ func testNodesReachNodes(t *testing.T, l *Lab) {
 				}
 			}
 		}
+	}
+}
+
+func testOutside(t *testing.T, l *Lab) {
+	for _, n := range l.Nodes() {
+		for _, f := range l.Topology().Families() {
+			if loss, err := l.Ping(t.Context(), topology.RoleOutside, n.Address(f), 2); err != nil || loss.Lost() != 0 {
+				t.Errorf("%s to %s: %v, %v", f, n.Name, loss, err)
+			}
+			if loss, err := l.Ping(t.Context(), n.Name, l.Topology().OutsideAddress(f), 2); err != nil || loss.Lost() != 0 {
+				t.Errorf("%s from %s: %v, %v", f, n.Name, loss, err)
+			}
+		}
+	}
+}
+
+// testDropInUnderlay drops a whole rack's addresses: its nodes reach each other and
+// nobody else.
+func testDropInUnderlay(t *testing.T, l *Lab) {
+	subnet := l.Topology().Racks[0].Subnet
+	if err := l.DropInUnderlay(t.Context(), subnet.V4, subnet.V6); err != nil {
+		t.Fatal(err)
+	}
+	received := func(to string) int {
+		t.Helper()
+		sum := 0
+		for _, f := range l.Topology().Families() {
+			loss, err := l.Ping(t.Context(), "n1", l.Node(to).Address(f), 2)
+			if err != nil {
+				t.Error(err)
+			}
+			sum += loss.Received
+		}
+		return sum
+	}
+	if near, far := received("n2"), received("n3"); near != 4 || far != 0 {
+		t.Errorf("of 4 packets each, %d came to the same rack and %d to the other, want 4 and 0", near, far)
+	}
+	if err := l.UndropInUnderlay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if far := received("n3"); far != 4 {
+		t.Errorf("%d of 4 packets came to the other rack afterwards", far)
 	}
 }
 

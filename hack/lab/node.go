@@ -117,6 +117,16 @@ func (l *Lab) startNode(ctx context.Context, name string) error {
 // AddNode brings one more node into a rack while everything runs. It returns when
 // its agent is started; WaitConverged waits for its routes. No router is touched.
 func (l *Lab) AddNode(ctx context.Context, rack, name string) (*Node, error) {
+	n, err := l.AddMachine(ctx, rack, name)
+	if err != nil || l.cluster == nil {
+		return n, err
+	}
+	return n, l.startNode(ctx, name)
+}
+
+// AddMachine is AddNode of a machine on which nothing of Fairlead runs or ever
+// ran, until JoinNode.
+func (l *Lab) AddMachine(ctx context.Context, rack, name string) (*Node, error) {
 	topo, err := l.Topology().WithNode(rack, name)
 	if err != nil {
 		return nil, err
@@ -138,11 +148,11 @@ func (l *Lab) AddNode(ctx context.Context, rack, name string) (*Node, error) {
 	if err := l.lay(ctx, wiring); err != nil {
 		return nil, fmt.Errorf("add node %s: %w", name, err)
 	}
-	if l.cluster == nil {
-		return l.Node(name), nil
-	}
-	return l.Node(name), l.startNode(ctx, name)
+	return l.Node(name), nil
 }
+
+// JoinNode makes a machine of AddMachine a node, as AddNode would have.
+func (l *Lab) JoinNode(ctx context.Context, name string) error { return l.startNode(ctx, name) }
 
 // RemoveNode takes a machine away, as if its power went, with its pods, and
 // deletes its Node.

@@ -9,6 +9,12 @@ import (
 // Where hosts stand in a segment: ToRs from 1, nodes from nodeHost + their number.
 const nodeHost = 10
 
+// Where hosts stand in the outside segment: spines from spineHost.
+const (
+	spineHost   = 1
+	outsideHost = 10
+)
+
 // controlPlaneHost is the control plane's place in the management segment.
 const controlPlaneHost = 1
 
@@ -42,6 +48,29 @@ func (t Topology) NodeManagement(n Node) netip.Addr { return host(t.Management, 
 
 // ControlPlane is the address that the API server is reached at.
 func (t Topology) ControlPlane() netip.Addr { return host(t.Management, controlPlaneHost) }
+
+// OutsideAddress is the outside host's; invalid if the family is not in use there.
+func (t Topology) OutsideAddress(f Family) netip.Addr { return hostOf(t.Outside.Of(f), outsideHost) }
+
+// segment is the n-th host of each prefix, with the prefix's length.
+func (p Pair) segment(n int) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, prefix := range p.prefixes() {
+		ps = append(ps, netip.PrefixFrom(host(prefix, n), prefix.Bits()))
+	}
+	return ps
+}
+
+// prefixes are those that are in use.
+func (p Pair) prefixes() []netip.Prefix {
+	var ps []netip.Prefix
+	for _, prefix := range []netip.Prefix{p.V4, p.V6} {
+		if prefix.IsValid() {
+			ps = append(ps, prefix)
+		}
+	}
+	return ps
+}
 
 // Link is one numbered link between a spine and a ToR.
 type Link struct {
@@ -117,6 +146,12 @@ func (t Topology) Owners() map[netip.Addr]string {
 			}
 			for _, n := range r.Nodes {
 				owners[r.NodeAddress(f, n)] = n.Name
+			}
+		}
+		if a := t.OutsideAddress(f); a.IsValid() {
+			owners[a] = RoleOutside
+			for i, s := range t.Spines {
+				owners[host(t.Outside.Of(f), spineHost+i)] = s.Name
 			}
 		}
 		for _, l := range t.Links() {

@@ -35,9 +35,10 @@ type neighbour struct {
 
 // config is all that a router's configuration says.
 type config struct {
-	Hostname   string
-	RouterID   netip.Addr
-	ASN        uint32
+	Hostname string
+	RouterID netip.Addr
+	ASN      uint32
+	// Downlink is the link whose own subnet the router announces, "" for none.
 	Downlink   string
 	Pools      map[Family][]netip.Prefix
 	Families   []Family
@@ -100,6 +101,9 @@ func (t Topology) config(router string) (config, Daemon, error) {
 	for _, s := range t.Spines {
 		if s.Name == router {
 			c.ASN, c.Neighbours = t.SpineASN, t.torsOf(s)
+			if len(t.Outside.prefixes()) > 0 {
+				c.Downlink = spineDownlink
+			}
 			return c, s.Daemon, nil
 		}
 	}

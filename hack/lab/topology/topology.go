@@ -91,6 +91,9 @@ type Topology struct {
 	Fabric Pair
 	// Management is the IPv4 segment of the control plane and of every node.
 	Management netip.Prefix
+	// Outside is a segment behind the spines with one host, which has routes to the
+	// racks and none to pods; the zero value is none.
+	Outside Pair
 	// RouterIDs is the IPv4 range of the routers' BGP identifiers.
 	RouterIDs netip.Prefix
 	Pools     []Pool
@@ -143,6 +146,7 @@ func (t Topology) Only(f Family) Topology {
 		return Pair{V6: p.V6}
 	}
 	t.Fabric = keep(t.Fabric)
+	t.Outside = keep(t.Outside)
 	t.Racks = slices.Clone(t.Racks)
 	for i := range t.Racks {
 		t.Racks[i].Subnet = keep(t.Racks[i].Subnet)
@@ -236,7 +240,10 @@ const maxNumber = 200
 
 // Validate finds what would make two things in the lab be one.
 func (t Topology) Validate() error {
-	seen := map[string]bool{RoleSwitch: true, RoleControlPlane: true, nodeMgmtLink: true, nodeUplink: true, torDownlink: true}
+	seen := map[string]bool{
+		RoleSwitch: true, RoleControlPlane: true, RoleOutside: true,
+		nodeMgmtLink: true, nodeUplink: true, torDownlink: true, spineDownlink: true,
+	}
 	claim := func(name string) error {
 		switch {
 		case !nameForm.MatchString(name):

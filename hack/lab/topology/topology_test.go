@@ -38,6 +38,42 @@ func TestWiring(t *testing.T) {
 	golden(t, "default.wiring", Default().Wiring(bare).String())
 }
 
+// withOutside is the default topology with a host behind the spines.
+func withOutside() Topology {
+	topo := Default()
+	topo.Outside = Pair{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("fd00:198:51:100::/64")}
+	return topo
+}
+
+func TestOutside(t *testing.T) {
+	topo := withOutside()
+	w := topo.Wiring(bare)
+	if d := cmp.Diff([]string{
+		"link set lo up",
+		"addr add 198.51.100.10/24 dev eth0",
+		"addr add fd00:198:51:100::a/64 dev eth0 nodad",
+		"link set eth0 up",
+		"route add 172.16.1.0/24 nexthop via 198.51.100.1 dev eth0 nexthop via 198.51.100.2 dev eth0",
+		"route add fd00:172:16:1::/64 nexthop via fd00:198:51:100::1 dev eth0 nexthop via fd00:198:51:100::2 dev eth0",
+		"route add 172.16.2.0/24 nexthop via 198.51.100.1 dev eth0 nexthop via 198.51.100.2 dev eth0",
+		"route add fd00:172:16:2::/64 nexthop via fd00:198:51:100::1 dev eth0 nexthop via fd00:198:51:100::2 dev eth0",
+	}, w.Inside[RoleOutside]); d != "" {
+		t.Errorf("inside the outside host (-want +got):\n%s", d)
+	}
+	for spine, want := range map[string]string{"s1": "match interface outside", "s2": `interface "outside"`} {
+		files, err := topo.Render(spine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(files["bgpd.conf"]+files["bird.conf"], want) {
+			t.Errorf("%s does not announce its segment: no %q", spine, want)
+		}
+	}
+	if got := topo.Only(V6).OutsideAddress(V4); got.IsValid() {
+		t.Errorf("IPv4 address of an outside without IPv4: %s", got)
+	}
+}
+
 func TestNodeWiringIsPartOfTheWhole(t *testing.T) {
 	topo, err := Default().WithNode("r2", "n5")
 	if err != nil {
@@ -189,6 +225,7 @@ func TestValidate(t *testing.T) {
 		"long name":       {func(t *Topology) { t.Spines[0].Name = "spine-number-one" }, `"spine-number-one"`},
 		"upper case":      {func(t *Topology) { t.Racks[0].Nodes[0].Name = "N1" }, `"N1"`},
 		"taken name":      {func(t *Topology) { t.Racks[0].Nodes[0].Name = "r1-tor1" }, `"r1-tor1"`},
+		"reserved host":   {func(t *Topology) { t.Racks[0].Nodes[0].Name = "out" }, `"out"`},
 		"reserved name":   {func(t *Topology) { t.Racks[0].Name = "sw" }, `"sw"`},
 		"taken number":    {func(t *Topology) { t.Racks[0].Nodes[0].Number = 4 }, "number 4"},
 		"no number":       {func(t *Topology) { t.Racks[0].Nodes[0].Number = 0 }, "number 0"},
@@ -209,10 +246,11 @@ func TestValidate(t *testing.T) {
 }
 
 func TestOwners(t *testing.T) {
-	owners := Default().Owners()
+	owners := withOutside().Owners()
 	for address, want := range map[string]string{
 		"172.16.1.2": "r1-tor2", "172.16.2.14": "n4", "fd00:172:16:1::b": "n1",
 		"172.30.0.0": "s1", "172.30.0.1": "r1-tor1", "172.30.0.129": "r1-tor1", "172.30.0.128": "s2",
+		"198.51.100.10": "out", "fd00:198:51:100::2": "s2",
 	} {
 		if got := owners[netip.MustParseAddr(address)]; got != want {
 			t.Errorf("%s belongs to %q, want %q", address, got, want)

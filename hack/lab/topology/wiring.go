@@ -14,6 +14,8 @@ const (
 	RoleSwitch = "sw"
 	// RoleControlPlane runs etcd, the API server and the controller.
 	RoleControlPlane = "cp"
+	// RoleOutside is a host that is no part of the cluster.
+	RoleOutside = "out"
 )
 
 // Link names inside namespaces. On a router, a link to a router has its name.
@@ -21,8 +23,12 @@ const (
 	nodeUplink   = "eth0"
 	nodeMgmtLink = "mgmt"
 	torDownlink  = "rack"
+	// spineDownlink is also the name of its segment.
+	spineDownlink = "outside"
 	// mgmtPort starts the switch's port names on the management bridge.
 	mgmtPort = "m-"
+	// outsidePort starts those on the outside's.
+	outsidePort = "o-"
 )
 
 // SwitchPorts are the switch's ports to a node or ToR: the one in its rack's
@@ -73,6 +79,7 @@ func (t Topology) Wiring(ns func(role string) string) Wiring {
 			w.node(t, r, n)
 		}
 	}
+	w.outside(t)
 	for _, l := range t.Links() {
 		w.veth(l.Spine.Name, l.ToR.Name, l.ToR.Name, l.Spine.Name)
 		w.addresses(l.Spine.Name, l.ToR.Name, l.SpineEnd.V4, l.SpineEnd.V6)
@@ -182,26 +189,55 @@ func (w *wirer) node(t Topology, r Rack, n Node) {
 	}
 }
 
+// outside lays the segment behind the spines, if there is one.
+func (w *wirer) outside(t Topology) {
+	if len(t.Outside.prefixes()) == 0 {
+		return
+	}
+	w.bridge(spineDownlink)
+	for i, s := range t.Spines {
+		w.port(spineDownlink, outsidePort+s.Name, s.Name, spineDownlink, t.Outside.segment(spineHost+i)...)
+	}
+	w.role(RoleOutside, quickAddresses())
+	w.port(spineDownlink, outsidePort+RoleOutside, RoleOutside, nodeUplink, t.Outside.segment(outsideHost)...)
+	for _, r := range t.Racks {
+		for _, p := range r.Subnet.prefixes() {
+			hops := make([]netip.Addr, len(t.Spines))
+			for i := range t.Spines {
+				hops[i] = host(t.Outside.Of(FamilyOf(p.Addr())), spineHost+i)
+			}
+			w.inside(RoleOutside, "%s", routeOver(p.Masked(), hops))
+		}
+	}
+}
+
 // mac is the address of a node's i-th network card. A machine that boots again
 // has the cards that it had, and its neighbours need not find them anew.
 func (n Node) mac(i int) string { return fmt.Sprintf("02:00:00:00:%02x:%02x", i, n.Number) }
 
 // defaultRoute is how an operator leads a node out of its rack: over every ToR.
 func (r Rack) defaultRoute(f Family) string {
-	hops := make([]string, len(r.ToRs))
+	hops := make([]netip.Addr, len(r.ToRs))
 	for i := range r.ToRs {
-		hops[i] = "nexthop via " + r.ToRAddress(f, i).String() + " dev " + nodeUplink
+		hops[i] = r.ToRAddress(f, i)
 	}
-	all := map[Family]string{V4: "0.0.0.0/0", V6: "::/0"}[f]
-	return "route add " + all + " " + strings.Join(hops, " ")
+	all := map[Family]netip.Addr{V4: netip.IPv4Unspecified(), V6: netip.IPv6Unspecified()}[f]
+	return routeOver(netip.PrefixFrom(all, 0), hops)
+}
+
+// routeOver is a route by all of some hops on the uplink.
+func routeOver(p netip.Prefix, hops []netip.Addr) string {
+	line := "route add " + p.String()
+	for _, h := range hops {
+		line += " nexthop via " + h.String() + " dev " + nodeUplink
+	}
+	return line
 }
 
 func (r Rack) segment(address func(Family) netip.Addr) []netip.Prefix {
 	var ps []netip.Prefix
-	for _, f := range []Family{V4, V6} {
-		if p := r.Subnet.Of(f); p.IsValid() {
-			ps = append(ps, netip.PrefixFrom(address(f), p.Bits()))
-		}
+	for _, p := range r.Subnet.prefixes() {
+		ps = append(ps, netip.PrefixFrom(address(FamilyOf(p.Addr())), p.Bits()))
 	}
 	return ps
 }
