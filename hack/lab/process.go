@@ -232,7 +232,8 @@ func (p *Process) save() error {
 }
 
 // bornAt is the start time of a living process (proc(5), stat field 22), which
-// together with the pid names it for ever. A zombie is not living.
+// together with the pid names it for ever. A zombie (Z) is not living, nor is one
+// that is just being waited for (X).
 func bornAt(pid int) (uint64, error) {
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -240,7 +241,7 @@ func bornAt(pid int) (uint64, error) {
 	}
 	// The second field is the program's name in parentheses and may hold anything.
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" {
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
 		return 0, fmt.Errorf("process %d has ended", pid)
 	}
 	return strconv.ParseUint(fields[19], 10, 64)
