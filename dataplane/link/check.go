@@ -188,7 +188,9 @@ func checkDefault(conn *nl.Conn, inside nl.Device, gateway netip.Addr) error {
 		family = unix.AF_INET
 	}
 	routes, err := conn.RoutesOfAllTables(family, func(r nl.Route) bool {
-		return r.Prefix.Bits() == 0 && slices.Contains(r.Hops, nl.Hop{Addr: gateway, Link: inside.Index})
+		return r.Prefix.Bits() == 0 && slices.ContainsFunc(r.Hops, func(hop nl.Hop) bool {
+			return hop.Addr == gateway && hop.Link == inside.Index // on-link or not
+		})
 	})
 	if err == nil && len(routes) == 0 {
 		err = fmt.Errorf("the pod's default route via %s dev %s %w", gateway, inside.Name, ErrMissing)
