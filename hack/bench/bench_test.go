@@ -17,17 +17,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fairlead.dev/hack/bench/bgp"
 	"fairlead.dev/hack/bench/measure"
 	"fairlead.dev/hack/bench/rig"
 	"fairlead.dev/hack/lab/labtest"
 )
 
-// TestMain lets the speakers that area bgp starts be this program.
+// TestMain lets what the areas start of ourselves be this program.
 func TestMain(m *testing.M) {
-	if os.Getenv(bgp.SpeakerEnv) != "" {
-		exit(bgp.Serve(os.Stdin, os.Stdout))
-	}
+	child()
 	os.Exit(m.Run())
 }
 
@@ -47,8 +44,11 @@ func TestRowsHaveStableNames(t *testing.T) {
 	}
 	// Other work names these.
 	for area, names := range map[string][]string{
-		"cni":    {"add-sequential", "add-parallel-8", "del-sequential"},
-		"routes": {"install-100k", "compare-100k"},
+		"cni": {"add-sequential", "add-parallel-8", "del-sequential"},
+		"routes": {
+			"install-100k", "install-100k-vs-fastest-peer", "install-100k-vs-one-call", "compare-100k", "compare-100k-vs-dump",
+			"learn-install-100k-vs-learn", "failover-10k", "agent-rss-100k",
+		},
 		"leases": {"join-to-far-tor", "join-to-far-node", "agent-rss", "controller-rss"},
 		"start":  {"demo-warm-total", "demo-cold-total"},
 	} {

@@ -14,15 +14,27 @@ import (
 	"syscall"
 
 	"fairlead.dev/hack/bench/bgp"
+	"fairlead.dev/hack/bench/learn"
+	"fairlead.dev/hack/bench/routes"
 )
 
 func main() {
-	if os.Getenv(bgp.SpeakerEnv) != "" {
-		exit(bgp.Serve(os.Stdin, os.Stdout))
-	}
+	child()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// child is this program in the place of one that is measured: it does not return.
+func child() {
+	switch {
+	case os.Getenv(bgp.SpeakerEnv) != "":
+		exit(bgp.Serve(os.Stdin, os.Stdout))
+	case os.Getenv(learn.SpeakerEnv) != "":
+		exit(learn.Serve(os.Stdin, os.Stdout))
+	case os.Getenv(routes.CompareEnv) != "":
+		exit(routes.Compare())
+	}
 }
 
 func exit(err error) {

@@ -60,6 +60,12 @@ func (d *Daemon) Kill() {
 	<-d.ended
 }
 
+// Wait returns when it has ended by itself, and what it said on standard error.
+func (d *Daemon) Wait() string {
+	<-d.ended
+	return strings.TrimSpace(d.said.String())
+}
+
 // PID of its process.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
 

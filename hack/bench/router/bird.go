@@ -82,6 +82,9 @@ func (b *BIRD) Kill() {
 	}
 }
 
+// Alive is nil while it runs.
+func (b *BIRD) Alive() error { return b.daemon.Alive() }
+
 // PIDs of its process.
 func (b *BIRD) PIDs() []int { return []int{b.daemon.PID()} }
 

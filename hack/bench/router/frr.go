@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -69,6 +70,15 @@ func (f *FRR) Kill() {
 	for _, d := range f.daemons {
 		d.Kill()
 	}
+}
+
+// Alive is nil while both run.
+func (f *FRR) Alive() error {
+	var errs []error
+	for _, d := range f.daemons {
+		errs = append(errs, d.Alive())
+	}
+	return errors.Join(errs...)
 }
 
 // PIDs of its processes.

@@ -67,10 +67,10 @@ func (k *kernel) apply(routes []dataplane.Route) (time.Duration, error) {
 }
 
 // writeBatch writes the routes as iproute2 reads them, in every detail ours.
-func (k *kernel) writeBatch(routes []dataplane.Route) error {
+func (k *kernel) writeBatch(verb string, routes []dataplane.Route) error {
 	var b bytes.Buffer
 	for _, r := range routes {
-		fmt.Fprintf(&b, "route add %s via %s proto %d metric %d\n", r.Prefix, r.NextHops[0], dataplane.ProtocolRoute, dataplane.Metric)
+		fmt.Fprintf(&b, "route %s %s via %s proto %d metric %d\n", verb, r.Prefix, r.NextHops[0], dataplane.ProtocolRoute, dataplane.Metric)
 	}
 	if err := os.WriteFile(k.file, b.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write batch: %w", err)
@@ -84,12 +84,16 @@ func (k *kernel) batch(ctx context.Context, count int) (time.Duration, error) {
 	if _, err := rig.Run(ctx, k.ns, "ip", "-batch", k.file); err != nil {
 		return 0, err
 	}
-	took := time.Since(start)
+	return time.Since(start), k.holds(peerBatch, count)
+}
+
+// holds is nil if the kernel has so many of our routes.
+func (k *kernel) holds(who string, count int) error {
 	have, err := k.table.List()
 	if err == nil && len(have) != count {
-		err = fmt.Errorf("ip -batch: %d of %d routes are installed", len(have), count)
+		err = fmt.Errorf("%s: %d of %d routes are installed", who, len(have), count)
 	}
-	return took, err
+	return err
 }
 
 // show has iproute2 list the routes.

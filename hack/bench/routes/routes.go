@@ -1,5 +1,6 @@
-// Package routes measures how fast the route table of dataplane/route makes and
-// compares kernel routes, beside iproute2 in the same namespace.
+// Package routes measures how fast the route table of dataplane/route makes,
+// compares and moves kernel routes, and how soon the agent has in the kernel what
+// it learns, beside iproute2, BIRD, FRR and the kernel itself.
 package routes
 
 import (
@@ -17,8 +18,14 @@ const Area = "routes"
 
 // Peers.
 const (
-	peerBatch = "ip -batch"
-	peerShow  = "ip route show"
+	peerBatch   = "ip -batch"
+	peerOneCall = "netlink.RouteAdd"
+	peerShow    = "ip route show"
+	peerDump    = "kernel dump"
+	peerGroup   = "nexthop group"
+	peerBIRD    = "bird"
+	peerFRR     = "bgpd+zebra"
+	peerLearn   = "speaker alone"
 )
 
 // load is a number of routes that rows speak of.
@@ -27,24 +34,35 @@ type load struct {
 	count int
 	// often multiplies the repeats: what is done sooner meets more chance.
 	often int
-	// compare says that the comparison of a table of so many is measured too.
-	compare bool
+	// compare says that the comparison of a table of so many is measured too,
+	// and all that there is of the largest.
+	compare, all bool
 }
 
 func loads() []load {
-	return []load{{"1k", 1000, 20, false}, {"10k", 10_000, 4, true}, {"100k", 100_000, 1, true}}
+	return []load{{"1k", 1000, 4, false, false}, {"10k", 10_000, 2, true, false}, {"100k", 100_000, 1, true, true}}
 }
+
+// failovers is how many routes move in failover-10k.
+const failovers = 10_000
 
 // Rows are the names of all rows, in order.
 func Rows() []string {
 	var names []string
 	for _, l := range loads() {
-		names = append(names, "install-"+l.name)
+		install := "install-" + l.name
+		names = append(names, install, install+"-vs-one-call", install+"-vs-bird", install+"-vs-frr")
 		if l.compare {
 			names = append(names, "compare-"+l.name)
 		}
+		if l.all {
+			names = append(names,
+				install+"-vs-fastest-peer", "compare-"+l.name+"-vs-dump", "compare-"+l.name+"-memory",
+				"learn-"+install+"-vs-learn", "learn-"+install+"-vs-bird", "learn-"+install+"-vs-frr",
+				"agent-rss-"+l.name, "agent-rss-"+l.name+"-vs-frr")
+		}
 	}
-	return names
+	return append(names, "failover-10k", "failover-10k-vs-group")
 }
 
 // Run measures.
@@ -55,52 +73,67 @@ func Run(ctx context.Context, r *rig.Rig, emit func(measure.Row)) error {
 	}
 	defer k.close()
 	for _, l := range loads() {
-		routes := generate(l.count / r.Size.Shrink)
-		repeats := l.often * r.Size.Repeats
-		r.Note("%d routes, %d times by each of us, %s and %s", len(routes), repeats, peerBatch, peerShow)
-		if err := k.measure(ctx, l, routes, repeats, emit); err != nil {
+		if err := k.load(ctx, r, l, emit); err != nil {
 			return fmt.Errorf("%s routes: %w", l.name, err)
 		}
 	}
+	count := failovers / r.Size.Shrink
+	r.Note("%d routes move, %d times by each of us, %s and %s", count, 4*r.Size.Repeats, peerBatch, peerGroup)
+	batch, group, err := k.failover(ctx, count, 4*r.Size.Repeats)
+	if err != nil {
+		return fmt.Errorf("failover: %w", err)
+	}
+	emit(batch.Median(Area, "failover-10k", measure.Milliseconds, peerBatch))
+	emit(group.Median(Area, "failover-10k-vs-group", measure.Milliseconds, peerGroup))
 	return nil
 }
 
-// measure does everything in turns: the table is empty before each
-// installation and whole in each comparison.
-func (k *kernel) measure(ctx context.Context, l load, routes []dataplane.Route, repeats int, emit func(measure.Row)) error {
-	if err := k.writeBatch(routes); err != nil {
+// load measures all that is about one number of routes.
+func (k *kernel) load(ctx context.Context, r *rig.Rig, l load, emit func(measure.Row)) error {
+	routes := generate(l.count / r.Size.Shrink)
+	repeats := l.often * r.Size.Repeats
+	r.Note("%d routes, %d times by each of us, %s and %s", len(routes), repeats, peerBatch, peerOneCall)
+	t, err := k.tables(ctx, l, routes, repeats)
+	if err != nil {
 		return err
 	}
-	var install, compare measure.Pair
-	for range repeats {
-		took, err := k.batch(ctx, len(routes))
-		if err != nil {
-			return err
-		}
-		install.Peer = append(install.Peer, float64(len(routes))/took.Seconds())
-		if err := k.clean(); err != nil {
-			return err
-		}
-		if took, err = k.apply(routes); err != nil {
-			return err
-		}
-		install.Ours = append(install.Ours, float64(len(routes))/took.Seconds())
-		if took, err = k.apply(routes); err != nil {
-			return err
-		}
-		compare.Ours.Add(took)
-		if took, err = k.show(ctx, len(routes)); err != nil {
-			return err
-		}
-		compare.Peer.Add(took)
-		if err := k.clean(); err != nil {
-			return err
-		}
+	r.Note("%d routes learned, %d times by each of us, %s and %s", len(routes), r.Size.Repeats, peerBIRD, peerFRR)
+	n, err := learners(ctx, r, l, routes)
+	if err != nil {
+		return err
 	}
-	emit(install.Median(Area, "install-"+l.name, measure.RoutesPerSecond, peerBatch))
+	install := "install-" + l.name
+	beside := func(peer string, sample measure.Sample) measure.Row {
+		return measure.Pair{Ours: t.ours, Peer: sample}.Median(Area, install, measure.RoutesPerSecond, peer)
+	}
+	named := func(row measure.Row, name string) { row.Name = name; emit(row) }
+	named(beside(peerBatch, t.batch), install)
+	named(beside(peerOneCall, t.oneCall), install+"-vs-one-call")
+	named(beside(peerBIRD, n.bird.rate), install+"-vs-bird")
+	named(beside(peerFRR, n.frr.rate), install+"-vs-frr")
 	if l.compare {
-		emit(compare.Median(Area, "compare-"+l.name, measure.Milliseconds, peerShow))
+		emit(measure.Pair{Ours: t.compare, Peer: t.show}.Median(Area, "compare-"+l.name, measure.Milliseconds, peerShow))
 	}
+	if !l.all {
+		return nil
+	}
+	fastest := beside(peerBatch, t.batch)
+	for _, row := range []measure.Row{beside(peerOneCall, t.oneCall), beside(peerBIRD, n.bird.rate), beside(peerFRR, n.frr.rate)} {
+		if *row.PeerValue > *fastest.PeerValue {
+			fastest = row
+		}
+	}
+	named(fastest, install+"-vs-fastest-peer")
+	emit(measure.Pair{Ours: t.compare, Peer: t.dump}.Median(Area, "compare-"+l.name+"-vs-dump", measure.Milliseconds, peerDump))
+	emit(measure.Row{Area: Area, Name: "compare-" + l.name + "-memory", Value: t.memory.Median(), Unit: measure.Mebibytes})
+	for _, v := range []struct {
+		name, peer string
+		sample     measure.Sample
+	}{{"-vs-learn", peerLearn, n.speaker.took}, {"-vs-bird", peerBIRD, n.bird.took}, {"-vs-frr", peerFRR, n.frr.took}} {
+		emit(measure.Pair{Ours: n.agent.took, Peer: v.sample}.Median(Area, "learn-"+install+v.name, measure.Milliseconds, v.peer))
+	}
+	emit(measure.Pair{Ours: n.agent.rss, Peer: n.bird.rss}.Median(Area, "agent-rss-"+l.name, measure.Mebibytes, peerBIRD))
+	emit(measure.Pair{Ours: n.agent.rss, Peer: n.frr.rss}.Median(Area, "agent-rss-"+l.name+"-vs-frr", measure.Mebibytes, peerFRR))
 	return nil
 }
 

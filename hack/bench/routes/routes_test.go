@@ -32,7 +32,7 @@ func TestBothWaysAreAlike(t *testing.T) {
 	}
 	defer k.close()
 	routes := generate(100)
-	if err := k.writeBatch(routes); err != nil {
+	if err := k.writeBatch("add", routes); err != nil {
 		t.Fatal(err)
 	}
 	if took, err := k.batch(t.Context(), len(routes)); err != nil || took <= 0 {
@@ -72,5 +72,75 @@ func TestBothWaysAreAlike(t *testing.T) {
 	}
 	if _, err := k.batch(t.Context(), 2); err == nil {
 		t.Error("a batch that failed was measured")
+	}
+}
+
+// Whoever makes the routes, they are ours to move, and what looks at them sees all.
+func TestOneCallDumpAndFailover(t *testing.T) {
+	labtest.Root(t)
+	k, err := newKernel(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
+	routes := generate(100)
+	if took, err := k.oneCall(routes); err != nil || took <= 0 {
+		t.Fatalf("one call a route took %v, %v", took, err)
+	}
+	have, err := k.table.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ops := dataplane.Diff(routes, have); !ops.Empty() {
+		t.Errorf("of the library's routes ours differ by %+v", ops)
+	}
+	if _, err := k.oneCall(routes[:1]); err == nil {
+		t.Error("a route that is there was made again")
+	}
+	d, err := k.newDumper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	_, whole, err := d.dump()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.clean(); err != nil {
+		t.Fatal(err)
+	}
+	_, empty, err := d.dump()
+	// A header, a struct rtmsg, and the destination at the least.
+	if least := 100 * (16 + 12 + 8); err != nil || whole-empty < least {
+		t.Errorf("a dump of 100 routes is %d bytes longer than one of none, %v", whole-empty, err)
+	}
+	batch, group, err := k.failover(t.Context(), 100, 2)
+	if err != nil || len(batch.Ours) != 2 || len(batch.Peer) != 2 || len(group.Peer) != 2 {
+		t.Errorf("failover gave %+v, %+v, %v", batch, group, err)
+	}
+	if have, err := k.table.List(); err != nil || len(have) != 0 {
+		t.Errorf("failover left %v, %v", have, err)
+	}
+}
+
+func TestEndOfDump(t *testing.T) {
+	done := append([]byte{20, 0, 0, 0, 3, 0}, make([]byte, 14)...)
+	refused := append([]byte{36, 0, 0, 0, 2, 0}, make([]byte, 30)...)
+	refused[16] = 0xff // -1: EPERM
+	copy(refused[17:], []byte{0xff, 0xff, 0xff})
+	for name, tc := range map[string]struct {
+		said []byte
+		done bool
+		err  bool
+	}{
+		"done":    {done, true, false},
+		"at last": {append(append([]byte{24, 0, 0, 0, 24, 0}, make([]byte, 18)...), done...), true, false},
+		"more":    {append([]byte{24, 0, 0, 0, 24, 0}, make([]byte, 18)...), false, false},
+		"refused": {refused, true, true},
+		"short":   {[]byte{1}, false, true},
+	} {
+		if done, err := ended(tc.said); done != tc.done || (err != nil) != tc.err {
+			t.Errorf("%s: %v, %v", name, done, err)
+		}
 	}
 }
