@@ -24,7 +24,7 @@ func FuzzParseNeighbour(f *testing.F) {
 	f.Add(body(SetNeighbour(Neighbour{Link: 1, Addr: netip.MustParseAddr("10.0.0.1"), MAC: MAC{2}})))
 	f.Add([]byte{2})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		n, ok, err := parseNeighbour(body)
+		n, ok, err := ParseNeighbour(body)
 		if err != nil && !errors.Is(err, ErrMalformed) || ok && !n.Addr.IsValid() {
 			t.Fatalf("%+v, %v, %v", n, ok, err)
 		}
@@ -38,7 +38,7 @@ func TestRequestsReadBack(t *testing.T) {
 		t.Errorf("veth: %+v, %v", d, err)
 	}
 	want := Neighbour{Link: 7, Addr: netip.MustParseAddr("fe80::1"), MAC: MAC{2, 3}, State: unix.NUD_PERMANENT}
-	if n, ok, err := parseNeighbour(body(SetNeighbour(want))); n != want || !ok || err != nil {
+	if n, ok, err := ParseNeighbour(body(SetNeighbour(want))); n != want || !ok || err != nil {
 		t.Errorf("neighbour: %+v, %v, %v", n, ok, err)
 	}
 	a, ok, err := ParseAddress(body(AddAddress(7, netip.MustParseAddr("fd00::1"))))

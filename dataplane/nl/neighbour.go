@@ -58,14 +58,16 @@ func SetNeighbour(n Neighbour) Message {
 // Neighbours lists the entries of both families.
 func (c *Conn) Neighbours() ([]Neighbour, error) {
 	req := request(unix.RTM_GETNEIGH, 0, &netlink.Ndmsg{})
-	entries, err := collect(c, req, 0, parseNeighbour)
+	entries, err := collect(c, req, 0, ParseNeighbour)
 	if err != nil {
 		return entries, fmt.Errorf("list neighbours: %w", err)
 	}
 	return entries, nil
 }
 
-func parseNeighbour(b []byte) (n Neighbour, ok bool, err error) {
+// ParseNeighbour reads struct ndmsg and its attributes. It is not ok for an entry
+// without an address of IPv4 or IPv6.
+func ParseNeighbour(b []byte) (n Neighbour, ok bool, err error) {
 	if len(b) < unix.SizeofNdMsg {
 		return n, false, fmt.Errorf("%w: neighbour of %d bytes", ErrMalformed, len(b))
 	}

@@ -1,0 +1,55 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"fairlead.dev/dataplane"
+)
+
+// settings of the device, below /proc/sys/net. Those of a family that the kernel
+// does not have are not there.
+var settings = []struct{ family, name, value string }{ //nolint:gochecknoglobals // read only
+	// A packet may come in here while the way back leads elsewhere: two nodes that
+	// disagree for a moment on how to reach each other (RFC 3704 section 2.4).
+	{"ipv4", "rp_filter", "2"},
+	// From here to the pods, whatever the default for new links is.
+	{"ipv4", "forwarding", "1"},
+	// No node is another's router by word of mouth (CVE-2020-13597).
+	{"ipv6", "accept_ra", "0"},
+	// Next hops may be IPv6 where links have none by default.
+	{"ipv6", "disable_ipv6", "0"},
+	// Ours is made from the MAC and added by us: a generated one would only be
+	// removed again.
+	{"ipv6", "addr_gen_mode", "1"},
+}
+
+// configure writes the settings that differ.
+func (d *Device) configure() error {
+	for _, s := range settings {
+		file := filepath.Join("/proc/sys/net", s.family, "conf", dataplane.OverlayLink, s.name)
+		have, err := os.ReadFile(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil && strings.TrimSpace(string(have)) == s.value:
+			continue
+		case err == nil:
+			err = os.WriteFile(file, []byte(s.value), 0)
+		}
+		if err != nil {
+			return fmt.Errorf("set %s of device %s to %s: %w", s.name, dataplane.OverlayLink, s.value, err)
+		}
+	}
+	return nil
+}
+
+// speaksIPv6 says whether the kernel has IPv6 on the device.
+func speaksIPv6() bool {
+	_, err := os.Stat(filepath.Join("/proc/sys/net/ipv6/conf", dataplane.OverlayLink))
+	return err == nil
+}
