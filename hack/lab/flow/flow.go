@@ -175,3 +175,13 @@ func (f *Flow) receive() {
 		}
 	}
 }
+
+// Probe is a flow that is stopped at once: the one burst of it shows whether a way
+// leads through.
+func Probe(ctx context.Context, way Way) (Count, error) {
+	f, err := Start(ctx, way)
+	if err != nil {
+		return Count{}, err
+	}
+	return f.Stop()
+}

@@ -1,0 +1,118 @@
+package dataplane
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"fairlead.dev/hack/lab"
+	"fairlead.dev/hack/lab/labtest"
+	"fairlead.dev/hack/lab/topology"
+)
+
+// bound is how long anything may take, on a busy machine.
+const bound = 45 * time.Second
+
+// scene is a lab that scenarios share, each leaving it as it found it.
+type scene struct {
+	*lab.Lab
+	// a, b, c, d are pods on n1 to n4: a and b in one rack, c and d in the other,
+	// which is another subnet.
+	a, b, c, d lab.Pod
+}
+
+// routed is the default topology, two racks with an FRR and a BIRD ToR each, and a
+// host outside that knows nothing of pods.
+func routed() topology.Topology {
+	topo := topology.Default()
+	topo.Outside = topology.Pair{V4: netip.MustParsePrefix("198.51.100.0/24"), V6: netip.MustParsePrefix("fd00:198:51:100::/64")}
+	return topo
+}
+
+func TestDataplane(t *testing.T) {
+	topo := routed()
+	s := &scene{Lab: labtest.Up(t, lab.Options{Topology: &topo})}
+	for _, n := range s.Nodes() {
+		if n.Name == looseNode {
+			continue
+		}
+		// Links that are there, and those that come.
+		s.exec(t, n.Name, "sysctl", "-q", "-w", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.default.rp_filter=1")
+	}
+	s.a, s.b, s.c, s.d = s.addPod(t, "n1", "a"), s.addPod(t, "n2", "b"), s.addPod(t, "n3", "c"), s.addPod(t, "n4", "d")
+	labtest.Run(t, s.Lab, s.WaitConverged, []labtest.Scenario{
+		{Name: "a quiet flow loses nothing", Run: s.quiet},
+		{Name: "routes drift", Run: s.routesDrift},
+		{Name: "all routes are flushed under load", Run: s.routesFlushed},
+	})
+}
+
+// looseNode has no strict rp_filter: packets may come back to it by another uplink
+// than they went by. The other nodes have the strictest that there is.
+const looseNode = "n1"
+
+func families() []topology.Family { return []topology.Family{topology.V4, topology.V6} }
+
+// addPod adds a pod, which is gone at the end of the test if it is not before.
+func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
+	t.Helper()
+	pod, err := s.AddPod(t.Context(), node, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := s.Pod(name); err != nil {
+			return
+		}
+		if err := s.DelPod(context.WithoutCancel(t.Context()), name); err != nil {
+			t.Error(err)
+		}
+	})
+	return pod
+}
+
+func (s *scene) eventually(t *testing.T, what string, try func(context.Context) error) time.Duration {
+	t.Helper()
+	return labtest.Eventually(t, s.Lab, bound, what, try)
+}
+
+// exec runs a command in a role's namespace, which must succeed.
+func (s *scene) exec(t *testing.T, role string, argv ...string) string {
+	t.Helper()
+	// Also at the test's end, when its context is done.
+	out, err := s.Exec(context.WithoutCancel(t.Context()), role, argv...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// agent of a node, to kill, stop and start.
+func (s *scene) agent(t *testing.T, node string) *lab.Process {
+	t.Helper()
+	p, err := s.Node(node).Agent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// blockOf is the block that a node holds of a family's pool.
+func (s *scene) blockOf(t *testing.T, node string, f topology.Family) netip.Prefix {
+	t.Helper()
+	blocks, err := s.Blocks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, ok := blocks[lab.Holder{Node: node, Pool: poolOf(f)}]
+	if !ok {
+		t.Fatalf("%s has no %s block", node, f)
+	}
+	return block
+}
+
+// poolOf is the name of a family's pool.
+func poolOf(f topology.Family) string {
+	return map[topology.Family]string{topology.V4: "pods-v4", topology.V6: "pods-v6"}[f]
+}
