@@ -64,6 +64,9 @@ func appendLease(b []byte, l *Lease) []byte {
 	if l.IPAMOnly {
 		b = append(b, `,"ipamOnly":true`...)
 	}
+	if l.Announced {
+		b = append(b, `,"announced":true`...)
+	}
 	if len(l.Reserved) > 0 {
 		b = append(b, `,"reserved":`...)
 		b = appendList(b, l.Reserved, func(b []byte, p *netip.Prefix) []byte { return appendText(b, *p) })
@@ -202,6 +205,7 @@ func (f *form) lease() (l Lease) {
 	l.Pool = f.text()
 	l.Closed = f.has(`,"closed":true`)
 	l.IPAMOnly = f.has(`,"ipamOnly":true`)
+	l.Announced = f.has(`,"announced":true`)
 	if f.has(`,"reserved":`) {
 		l.Reserved = list(f, 1, f.prefix)
 	}

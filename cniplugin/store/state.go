@@ -47,6 +47,8 @@ type Lease struct {
 	// IPAMOnly blocks are of a pool that is not advertised: no pod of ours gets
 	// their addresses, only fairlead-ipam hands them out, by the pool's name.
 	IPAMOnly bool `json:"ipamOnly,omitempty"`
+	// Announced blocks are told to other routers, or are about to be.
+	Announced bool `json:"announced,omitempty"`
 	// Reserved are ranges that no pod gets, sorted.
 	Reserved []netip.Prefix `json:"reserved,omitempty"`
 

@@ -120,6 +120,15 @@ type links struct {
 	pods     []string
 	prepared int
 	failure  error
+	// routed, or routedErr, are the kernel's routes to pods.
+	routed    []dataplane.PodRoute
+	routedErr error
+}
+
+func (l *links) PodRoutes() ([]dataplane.PodRoute, error) {
+	l.Lock()
+	defer l.Unlock()
+	return l.routed, l.routedErr
 }
 
 func (l *links) Prepare() error {

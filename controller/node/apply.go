@@ -48,7 +48,8 @@ func (a *Agent) apply(ctx context.Context, p plan.Plan, prune bool) applied {
 		return out
 	}
 
-	config := p.Announceable(routes.Installed)
+	config := p.Announceable(routes.Installed, a.served(p.Unheld(routes.Installed)))
+	storeErr = errors.Join(storeErr, a.note(p.Leases, config.Announce))
 	speakErr := a.ports.Speaker.Apply(ctx, config)
 	if bgp.OnlyPeers(speakErr) {
 		a.engine, out.announced = p.BGP.Global, config.Announce

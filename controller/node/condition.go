@@ -48,10 +48,18 @@ func ready(st v1alpha1.NodeStateStatus, p plan.Plan, done applied) metav1.Condit
 			programmed++
 		}
 		if slices.Contains(p.BGP.Announce, prefix) && !b.Programmed {
-			return condition(kind, false, "BlockNotProgrammed", fmt.Sprintf("the kernel does not hold the route of block %s: see RoutesInSync", b.CIDR))
+			return condition(kind, false, "BlockNotProgrammed", notProgrammed(b))
 		}
 	}
 	return condition(kind, true, "Synced", fmt.Sprintf("%d blocks programmed", programmed))
+}
+
+func notProgrammed(b v1alpha1.BlockStatus) string {
+	text := fmt.Sprintf("the kernel does not hold the route of block %s: see RoutesInSync", b.CIDR)
+	if b.Advertised {
+		return text + "; it stays announced, since its pods are in use and have routes of their own"
+	}
+	return text
 }
 
 func routesInSync(st v1alpha1.NodeStateStatus, done applied) metav1.Condition {

@@ -56,6 +56,8 @@ type Links interface {
 	Addresses() ([]netip.Prefix, error)
 	// Pods are the names of the host ends of the pods' links that exist.
 	Pods() ([]string, error)
+	// PodRoutes are the kernel's routes to pods.
+	PodRoutes() ([]dataplane.PodRoute, error)
 	// Prepare sets what forwarding needs, also on links that came later.
 	Prepare() error
 }

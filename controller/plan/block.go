@@ -16,6 +16,7 @@ type blocks struct {
 	leases   []store.Lease
 	routes   []dataplane.Route
 	announce []netip.Prefix
+	serving  []netip.Prefix
 	released []string
 	// ours are the blocks of pods that this node still serves.
 	ours    []netip.Prefix
@@ -43,8 +44,9 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 		held, stored := s.Leases[cidr]
 		out.add(b, store.Lease{
 			CIDR: cidr, UID: string(b.UID), Pool: b.Spec.PoolName, IPAMOnly: b.Spec.IPAMOnly,
-			Closed:   b.Spec.State != v1alpha1.BlockLeased || surplus[cidr],
-			Reserved: reservedIn(pools[b.Spec.PoolUID], cidr),
+			Closed:    b.Spec.State != v1alpha1.BlockLeased || surplus[cidr],
+			Announced: held.Announced && held.UID == string(b.UID),
+			Reserved:  reservedIn(pools[b.Spec.PoolUID], cidr),
 		}, held, stored)
 		if b.Spec.State == v1alpha1.BlockCooling && held.Used > 0 {
 			problems = append(problems, lost("IPBlock/"+b.Name, "is "+string(b.Spec.State), held.Used))
@@ -60,6 +62,7 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 	}
 	slices.SortFunc(out.leases, func(a, b store.Lease) int { return dataplane.ComparePrefix(a.CIDR, b.CIDR) })
 	slices.SortFunc(out.announce, dataplane.ComparePrefix)
+	slices.SortFunc(out.serving, dataplane.ComparePrefix)
 	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.String(), b.String()) })
 	slices.Sort(out.released)
 	return out, problems
@@ -90,6 +93,9 @@ func (o *blocks) add(b v1alpha1.IPBlock, lease store.Lease, held Lease, stored b
 	o.ours = append(o.ours, lease.CIDR)
 	o.routes = append(o.routes, dataplane.Route{Prefix: lease.CIDR, Kind: dataplane.Blackhole})
 	o.announce = append(o.announce, lease.CIDR)
+	if lease.Announced && held.Used > 0 {
+		o.serving = append(o.serving, lease.CIDR)
+	}
 }
 
 // reservedIn returns the pool's reserved ranges that touch the block, sorted.

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"fairlead.dev/bgp"
@@ -32,6 +31,9 @@ type Plan struct {
 	// Awaited are the pools, by name, that are to give the node its first block of
 	// a family for pods, and have not yet.
 	Awaited []string
+	// Serving are the blocks of Announce that are announced already and hold
+	// addresses, sorted: see Unheld.
+	Serving []netip.Prefix
 	// Refused are learned prefixes that are not programmed, and why.
 	Refused map[netip.Prefix]string
 }
@@ -59,6 +61,7 @@ func Compute(s Snapshot) (Plan, []Problem) {
 		Released:  blocks.released,
 		Wants:     blocks.wants,
 		Awaited:   blocks.awaited,
+		Serving:   blocks.serving,
 		Refused:   refused,
 		BGP: bgp.Config{
 			Global: bgp.Global{
@@ -74,30 +77,6 @@ func Compute(s Snapshot) (Plan, []Problem) {
 	}
 	dataplane.SortRoutes(p.Routes)
 	return p, problems
-}
-
-// Held are the prefixes whose routes the kernel holds as planned. Another route
-// of the same prefix, which could not be replaced, does not count.
-func (p Plan) Held(installed []dataplane.Route) map[netip.Prefix]bool {
-	planned := make(map[netip.Prefix]dataplane.Route, len(p.Routes))
-	for _, r := range p.Routes {
-		planned[r.Prefix] = r
-	}
-	held := make(map[netip.Prefix]bool, len(installed))
-	for _, r := range installed {
-		want, ok := planned[r.Prefix]
-		held[r.Prefix] = ok && want.Equal(r)
-	}
-	return held
-}
-
-// Announceable returns the configuration with only those prefixes announced
-// whose routes the kernel holds: nothing is advertised before it is programmed.
-func (p Plan) Announceable(installed []dataplane.Route) bgp.Config {
-	held := p.Held(installed)
-	c := p.BGP
-	c.Announce = slices.DeleteFunc(slices.Clone(c.Announce), func(x netip.Prefix) bool { return !held[x] })
-	return c
 }
 
 func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }

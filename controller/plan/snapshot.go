@@ -41,8 +41,10 @@ type Lease struct {
 	Closed bool
 	// IPAMOnly blocks are no pod's.
 	IPAMOnly bool
-	Capacity int64
-	Used     int64
+	// Announced blocks are told to other routers, by this agent or the one before.
+	Announced bool
+	Capacity  int64
+	Used      int64
 	// Idle blocks have been empty for so long that they may go back.
 	Idle bool
 }

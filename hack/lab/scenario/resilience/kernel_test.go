@@ -125,21 +125,50 @@ func (s *scene) foreignRoutes(t *testing.T, node string) []string {
 	return sorted(lines)
 }
 
-// foreignRoute puts somebody's better route where the agent's for its block
-// should be. The block is not announced, and said why; all others are.
+// foreignRoute puts somebody's better route where the agent's for its block should
+// be: under a block that a pod uses, which stays announced, and the pod reached,
+// and under one that nobody uses, which is withdrawn.
 func (s *scene) foreignRoute(t *testing.T) {
+	s.foreignRouteInUse(t)
+	s.delPod(t, s.d.Name)
+	s.foreignRouteUnused(t)
+	s.d = s.addPod(t, s.d.Node, s.d.Name)
+}
+
+func (s *scene) foreignRouteInUse(t *testing.T) {
 	const node = "n2"
 	before := s.settled(t, true)
-	block, other := s.blockOf(t, node, topology.V4), s.blockOf(t, node, topology.V6)
-	traffic := s.start(t, s.others(node), pair{s.a, s.c})
+	block, blocks := s.blockOf(t, node, topology.V4), s.blocksOf(t, node)
+	traffic := s.start(t, s.others(node), pair{s.a, s.b}, pair{s.c, s.b})
+	served := func(ctx context.Context) error { return s.served(ctx, node, blocks) }
+	s.ip(t, node, "route", "add", "blackhole", block.String(), "proto", "static", "metric", "10")
+	s.eventually(t, bound, "the reason in NodeState", func(ctx context.Context) error { return s.saysWhy(ctx, node, block) })
+	s.always(t, 2*time.Second, "a block in use", served)
+	// The next agent finds nothing of its own, and neither announces late nor withdraws.
 	if err := s.agent(t, node).Kill9(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.ip(t, node, "route", "del", "blackhole", block.String(), "proto", lab.AgentProtocol())
-	s.ip(t, node, "route", "add", "blackhole", block.String(), "proto", "static", "metric", "10")
 	if err := s.agent(t, node).Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.eventually(t, bound, "blocks of the next agent", served)
+	s.always(t, 3*time.Second, "a block in use, by the next agent", served)
+	if err := s.saysWhy(t.Context(), node, block); err != nil {
+		t.Error(err)
+	}
+	s.ip(t, node, "route", "del", "blackhole", block.String(), "proto", "static", "metric", "10")
+	s.returns(t, before, true)
+	traffic.stopWithoutLoss(t, "foreign route under a block in use")
+	traffic.assertKept(t, "foreign route under a block in use", blocks)
+}
+
+func (s *scene) foreignRouteUnused(t *testing.T) {
+	const node = "n4"
+	before := s.settled(t, true)
+	block, other := s.blockOf(t, node, topology.V4), s.blockOf(t, node, topology.V6)
+	traffic := s.start(t, s.others(node), pair{s.a, s.c})
+	s.ip(t, node, "route", "add", "blackhole", block.String(), "proto", "static", "metric", "10")
 	absent := func(ctx context.Context) error {
 		for _, r := range s.Routers() {
 			if route, err := r.Route(ctx, block); err != nil || len(route.Paths) != 0 {
@@ -149,7 +178,7 @@ func (s *scene) foreignRoute(t *testing.T) {
 		return nil
 	}
 	took := s.eventually(t, bound, "a block that is not programmed leaves the routers", absent)
-	t.Logf("gone from all routers %v after the start", took.Round(10*time.Millisecond))
+	t.Logf("gone from all routers after %v", took.Round(10*time.Millisecond))
 	s.eventually(t, bound, "the reason in NodeState", func(ctx context.Context) error { return s.saysWhy(ctx, node, block) })
 	s.always(t, 3*time.Second, "a block that is not programmed", absent)
 	if err := s.served(t.Context(), node, []netip.Prefix{other}); err != nil {

@@ -1,0 +1,48 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	"fairlead.dev/bgp"
+	"fairlead.dev/dataplane"
+)
+
+// Held are the prefixes whose routes the kernel holds as planned. Another route
+// of the same prefix, which could not be replaced, does not count.
+func (p Plan) Held(installed []dataplane.Route) map[netip.Prefix]bool {
+	planned := make(map[netip.Prefix]dataplane.Route, len(p.Routes))
+	for _, r := range p.Routes {
+		planned[r.Prefix] = r
+	}
+	held := make(map[netip.Prefix]bool, len(installed))
+	for _, r := range installed {
+		want, ok := planned[r.Prefix]
+		held[r.Prefix] = ok && want.Equal(r)
+	}
+	return held
+}
+
+// Unheld are the blocks in use whose own route the kernel does not hold. Their
+// pods have routes of their own, and as long as one of them is there, to withdraw
+// the block would end connections that work.
+func (p Plan) Unheld(installed []dataplane.Route) []netip.Prefix {
+	if len(p.Serving) == 0 {
+		return nil
+	}
+	held := p.Held(installed)
+	return slices.DeleteFunc(slices.Clone(p.Serving), func(x netip.Prefix) bool { return held[x] })
+}
+
+// Announceable returns the configuration with only those prefixes announced
+// whose routes the kernel holds, and the blocks of Unheld that are served: nothing
+// is announced before it was programmed, and what pods use is not withdrawn for
+// a route that they do not need.
+func (p Plan) Announceable(installed []dataplane.Route, served []netip.Prefix) bgp.Config {
+	held := p.Held(installed)
+	c := p.BGP
+	c.Announce = slices.DeleteFunc(slices.Clone(c.Announce), func(x netip.Prefix) bool {
+		return !held[x] && !slices.Contains(served, x)
+	})
+	return c
+}
