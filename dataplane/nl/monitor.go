@@ -30,16 +30,33 @@ type Monitor struct {
 
 // Subscribe joins the groups (RTNLGRP_*, up to 32).
 func Subscribe(groups ...uint) (*Monitor, error) {
-	socket, err := rtnl.Subscribe(unix.NETLINK_ROUTE, groups...)
+	m, err := subscribe(unix.NETLINK_ROUTE, groups...)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to rtnetlink: %w", err)
+	}
+	return m, nil
+}
+
+// SubscribeNFTables joins the group that is told of changes to nft tables.
+func SubscribeNFTables() (*Monitor, error) {
+	m, err := subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to nftables: %w", err)
+	}
+	return m, nil
+}
+
+func subscribe(family int, groups ...uint) (*Monitor, error) {
+	socket, err := rtnl.Subscribe(family, groups...)
+	if err != nil {
+		return nil, err
 	}
 	if socket.SetReceiveBufferSize(receiveBuffer, true) != nil { // past net.core.rmem_max, with CAP_NET_ADMIN
 		err = socket.SetReceiveBufferSize(receiveBuffer, false)
 	}
 	if err != nil {
 		socket.Close()
-		return nil, fmt.Errorf("subscribe to rtnetlink: %w", err)
+		return nil, err
 	}
 	return &Monitor{socket: socket}, nil
 }
