@@ -11,15 +11,18 @@ import (
 
 // planLearned returns the routes to program for the RIB, and why others are
 // refused. The speaker has already dropped what no pool covers; what is refused
-// here would, once in the kernel, cut this node off or hijack its own pods.
-func planLearned(s Snapshot, own blocks, ipamOnly []netip.Prefix, peers []bgp.Peer) ([]dataplane.Route, map[netip.Prefix]string) {
+// here would, once in the kernel, cut this node off or hijack its own pods. A
+// prefix with a way of the overlay's goes that way.
+func planLearned(s Snapshot, ours []netip.Prefix, overlaid map[netip.Prefix]string, refusal func(netip.Prefix) string, refused map[netip.Prefix]string) []dataplane.Route {
 	var out []dataplane.Route
-	refused := map[netip.Prefix]string{}
 	for _, r := range s.RIB {
-		if slices.Contains(own.ours, r.Prefix) {
+		if slices.Contains(ours, r.Prefix) {
 			continue // our own announcement, reflected
 		}
-		if why := refusal(r.Prefix, s, own.ours, ipamOnly, peers); why != "" {
+		if _, taken := overlaid[r.Prefix]; taken {
+			continue
+		}
+		if why := refusal(r.Prefix); why != "" {
 			refused[r.Prefix] = why
 			continue
 		}
@@ -30,7 +33,7 @@ func planLearned(s Snapshot, own blocks, ipamOnly []netip.Prefix, peers []bgp.Pe
 		}
 		out = append(out, dataplane.Route{Prefix: r.Prefix, Kind: dataplane.Unicast, NextHops: hops})
 	}
-	return out, refused
+	return out
 }
 
 func refusal(p netip.Prefix, s Snapshot, ours, ipamOnly []netip.Prefix, peers []bgp.Peer) string {

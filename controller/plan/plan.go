@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"fairlead.dev/bgp"
@@ -34,8 +35,9 @@ type Plan struct {
 	// Serving are the blocks of Announce that are announced already and hold
 	// addresses, sorted: see Unheld.
 	Serving []netip.Prefix
-	// Refused are learned prefixes that are not programmed, and why.
+	// Refused are prefixes of others that are not programmed, and why.
 	Refused map[netip.Prefix]string
+	Overlay Device
 }
 
 // Compute makes the plan.
@@ -51,11 +53,14 @@ func Compute(s Snapshot) (Plan, []Problem) {
 	report(bad...)
 	peers, bad := planPeers(s.Intent, node, ranges)
 	report(bad...)
-	learned, refused := planLearned(s, blocks, ipamOnly, peers.sessions)
+	guard := func(p netip.Prefix) string { return refusal(p, s, blocks.ours, ipamOnly, peers.sessions) }
+	overlay, refused, bad := planOverlay(s, node, blocks, guard)
+	report(bad...)
+	learned := planLearned(s, blocks.ours, overlay.Nodes, guard, refused)
 
 	p := Plan{
 		Leases:    blocks.leases,
-		Routes:    append(blocks.routes, learned...),
+		Routes:    slices.Concat(blocks.routes, overlay.routes, learned),
 		PeerNames: peers.names,
 		Barred:    peers.barred,
 		Released:  blocks.released,
@@ -63,6 +68,7 @@ func Compute(s Snapshot) (Plan, []Problem) {
 		Awaited:   blocks.awaited,
 		Serving:   blocks.serving,
 		Refused:   refused,
+		Overlay:   overlay.Device,
 		BGP: bgp.Config{
 			Global: bgp.Global{
 				ASN:         node.asn,

@@ -25,8 +25,8 @@ type Intent struct {
 	Peers []v1alpha1.BGPPeer `json:"peers,omitempty"`
 	// Keys are the TCP MD5 keys found, by Secret and key. Secret.
 	Keys map[string]string `json:"keys,omitempty"`
-	// Mesh holds the other nodes' BGPNodes and MeshBlocks their blocks; both
-	// are empty unless this node is in the mesh.
+	// Mesh holds the other nodes' BGPNodes and MeshBlocks their blocks; both are
+	// empty unless this node is in the mesh or a pool has an encapsulation.
 	Mesh       []v1alpha1.BGPNode `json:"mesh,omitempty"`
 	MeshBlocks []v1alpha1.IPBlock `json:"meshBlocks,omitempty"`
 }
@@ -59,7 +59,8 @@ type Snapshot struct {
 	// RIB are the routes learned.
 	RIB []bgp.Route
 	// Leases are the address store's, by block.
-	Leases map[netip.Prefix]Lease
+	Leases  map[netip.Prefix]Lease
+	Overlay Overlay
 	// Restarting says that routes of an earlier agent were found in the kernel
 	// when this one started.
 	Restarting bool
