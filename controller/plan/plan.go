@@ -38,6 +38,8 @@ type Plan struct {
 	// Refused are prefixes of others that are not programmed, and why.
 	Refused map[netip.Prefix]string
 	Overlay Device
+	// Filter is what varies in the nft table.
+	Filter dataplane.Filter
 }
 
 // Compute makes the plan.
@@ -69,6 +71,7 @@ func Compute(s Snapshot) (Plan, []Problem) {
 		Serving:   blocks.serving,
 		Refused:   refused,
 		Overlay:   overlay.Device,
+		Filter:    planNAT(s, node, ranges),
 		BGP: bgp.Config{
 			Global: bgp.Global{
 				ASN:         node.asn,

@@ -64,6 +64,7 @@ type Snapshot struct {
 	// Restarting says that routes of an earlier agent were found in the kernel
 	// when this one started.
 	Restarting bool
+	NAT        NAT
 }
 
 // Problem is something that a person has to mend. It concerns one object and
