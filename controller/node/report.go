@@ -35,7 +35,9 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 		Blocks:         blockStatus(s, p, installed, announced),
 		ReleasedBlocks: done.released,
 		WantedBlocks:   wantedBlocks(p),
-		Routes:         routeCounts(p, done.routes, installed),
+		Routes: v1alpha1.RouteCounts{
+			Wanted: int64(len(p.Routes)), Installed: int64(installed.Count()), Failed: int64(len(done.routes.Failed)),
+		},
 	}
 	if p.BGP.Global.RouterID.IsValid() {
 		st.RouterID = p.BGP.Global.RouterID.String()
@@ -104,13 +106,13 @@ func compareSession(a, b v1alpha1.SessionStatus) int {
 	return cmp.Or(strings.Compare(a.Peer, b.Peer), strings.Compare(a.Address, b.Address))
 }
 
-func blockStatus(s plan.Snapshot, p plan.Plan, installed, announced map[netip.Prefix]bool) []v1alpha1.BlockStatus {
+func blockStatus(s plan.Snapshot, p plan.Plan, installed plan.Held, announced map[netip.Prefix]bool) []v1alpha1.BlockStatus {
 	var out []v1alpha1.BlockStatus
 	for _, l := range p.Leases {
 		held := s.Leases[l.CIDR]
 		out = append(out, v1alpha1.BlockStatus{
 			CIDR: l.CIDR.String(), UID: l.UID, Capacity: held.Capacity, Used: held.Used,
-			Programmed: installed[l.CIDR], Advertised: announced[l.CIDR], IPAMOnly: l.IPAMOnly, Closed: held.Closed,
+			Programmed: installed.Has(l.CIDR), Advertised: announced[l.CIDR], IPAMOnly: l.IPAMOnly, Closed: held.Closed,
 		})
 	}
 	return out
@@ -124,28 +126,17 @@ func wantedBlocks(p plan.Plan) []v1alpha1.WantedBlocks {
 	return out
 }
 
-func routeCounts(p plan.Plan, r dataplane.Result, installed map[netip.Prefix]bool) v1alpha1.RouteCounts {
-	out := v1alpha1.RouteCounts{Wanted: int64(len(p.Routes)), Failed: int64(len(r.Failed))}
-	for _, w := range p.Routes {
-		if installed[w.Prefix] {
-			out.Installed++
-		}
-	}
-	return out
-}
-
-func viewRoutes(s plan.Snapshot, p plan.Plan, r dataplane.Result, installed, announced map[netip.Prefix]bool) []view.Route {
-	learned := map[netip.Prefix]bgp.Route{}
-	for _, x := range s.RIB {
-		learned[x.Prefix] = x
-	}
-	var out []view.Route
-	for _, w := range p.Routes {
-		row := view.Route{Prefix: w.Prefix, Origin: "learned", NextHops: w.NextHops, Installed: installed[w.Prefix], Advertised: announced[w.Prefix]}
+// viewRoutes tells of each route that is planned, and of each that is refused.
+// The RIB is sorted, which spares an index of it.
+func viewRoutes(s plan.Snapshot, p plan.Plan, r dataplane.Result, installed plan.Held, announced map[netip.Prefix]bool) []view.Route {
+	out := make([]view.Route, 0, len(p.Routes)+len(p.Refused))
+	for i, w := range p.Routes {
+		row := view.Route{Prefix: w.Prefix, Origin: "learned", NextHops: w.NextHops, Installed: installed.At(i), Advertised: announced[w.Prefix]}
 		if w.Kind == dataplane.Blackhole {
 			row.Origin = "block"
 		} else {
-			row.From, row.Stale = learned[w.Prefix].Peers, learned[w.Prefix].Stale
+			x := learnedAs(s.RIB, w.Prefix)
+			row.From, row.Stale = x.Peers, x.Stale
 		}
 		if err := r.Failed[w.Prefix]; err != nil {
 			row.Problem = err.Error()
@@ -153,13 +144,20 @@ func viewRoutes(s plan.Snapshot, p plan.Plan, r dataplane.Result, installed, ann
 		out = append(out, row)
 	}
 	for prefix, why := range p.Refused {
-		x := learned[prefix]
+		x := learnedAs(s.RIB, prefix)
 		out = append(out, view.Route{Prefix: prefix, Origin: "learned", NextHops: x.NextHops, From: x.Peers, Stale: x.Stale, Refused: true, Problem: why})
 	}
-	slices.SortFunc(out, func(a, b view.Route) int {
-		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
-	})
+	slices.SortFunc(out, func(a, b view.Route) int { return dataplane.ComparePrefix(a.Prefix, b.Prefix) })
 	return out
+}
+
+// learnedAs is the RIB's route to a prefix, zero if it has none.
+func learnedAs(rib []bgp.Route, p netip.Prefix) bgp.Route {
+	i, found := slices.BinarySearchFunc(rib, p, func(r bgp.Route, p netip.Prefix) int { return bgp.ComparePrefix(r.Prefix, p) })
+	if !found {
+		return bgp.Route{}
+	}
+	return rib[i]
 }
 
 func clip(s string, n int) string {

@@ -8,21 +8,6 @@ import (
 	"fairlead.dev/dataplane"
 )
 
-// Held are the prefixes whose routes the kernel holds as planned. Another route
-// of the same prefix, which could not be replaced, does not count.
-func (p Plan) Held(installed []dataplane.Route) map[netip.Prefix]bool {
-	planned := make(map[netip.Prefix]dataplane.Route, len(p.Routes))
-	for _, r := range p.Routes {
-		planned[r.Prefix] = r
-	}
-	held := make(map[netip.Prefix]bool, len(installed))
-	for _, r := range installed {
-		want, ok := planned[r.Prefix]
-		held[r.Prefix] = ok && want.Equal(r)
-	}
-	return held
-}
-
 // Unheld are the blocks in use whose own route the kernel does not hold. Their
 // pods have routes of their own, and as long as one of them is there, to withdraw
 // the block would end connections that work.
@@ -31,7 +16,7 @@ func (p Plan) Unheld(installed []dataplane.Route) []netip.Prefix {
 		return nil
 	}
 	held := p.Held(installed)
-	return slices.DeleteFunc(slices.Clone(p.Serving), func(x netip.Prefix) bool { return held[x] })
+	return slices.DeleteFunc(slices.Clone(p.Serving), func(x netip.Prefix) bool { return held.Has(x) })
 }
 
 // Announceable returns the configuration with only those prefixes announced
@@ -42,7 +27,7 @@ func (p Plan) Announceable(installed []dataplane.Route, served []netip.Prefix) b
 	held := p.Held(installed)
 	c := p.BGP
 	c.Announce = slices.DeleteFunc(slices.Clone(c.Announce), func(x netip.Prefix) bool {
-		return !held[x] && !slices.Contains(served, x)
+		return !held.Has(x) && !slices.Contains(served, x)
 	})
 	return c
 }

@@ -1,0 +1,44 @@
+package plan_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"fairlead.dev/controller/plan"
+	"fairlead.dev/dataplane"
+)
+
+func TestHeld(t *testing.T) {
+	prefix := func(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+	route := func(s string, hops ...string) dataplane.Route {
+		r := dataplane.Route{Prefix: prefix(s)}
+		for _, h := range hops {
+			r.NextHops = append(r.NextHops, netip.MustParseAddr(h))
+		}
+		return r
+	}
+	p := plan.Plan{Routes: []dataplane.Route{
+		route("10.1.0.0/26", "192.0.2.1"), route("10.1.0.0/27", "192.0.2.1"), route("10.3.0.0/26", "192.0.2.1"), route("fd00::/64", "fd01::1"),
+	}}
+	h := p.Held([]dataplane.Route{
+		route("10.0.0.0/26", "192.0.2.1"), route("10.1.0.0/27", "192.0.2.1"), route("10.2.0.0/26", "192.0.2.1"),
+		route("10.3.0.0/26", "192.0.2.9"), route("fd00::/64", "fd01::1"),
+	})
+	want := []bool{false, true, false, true} // the third by another next hop
+	for i, r := range p.Routes {
+		if h.At(i) != want[i] || h.Has(r.Prefix) != want[i] {
+			t.Errorf("%s is held: %t and %t, want %t", r.Prefix, h.At(i), h.Has(r.Prefix), want[i])
+		}
+	}
+	if h.Count() != 2 {
+		t.Errorf("%d are held", h.Count())
+	}
+	for _, other := range []string{"10.0.0.0/26", "10.2.0.0/26", "10.1.0.0/25", "::/0"} {
+		if h.Has(prefix(other)) {
+			t.Errorf("%s is held and not planned", other)
+		}
+	}
+	if none := p.Held(nil); none.Count() != 0 || none.Has(prefix("fd00::/64")) {
+		t.Error("of nothing, something is held")
+	}
+}
