@@ -53,6 +53,14 @@ type VTEP struct {
 	Neighbours []netip.Addr
 }
 
+// OverlayResult is what an Apply of an Overlay left behind.
+type OverlayResult struct {
+	// Up says that the device is as wanted and up: other nodes may send to it.
+	Up bool
+	// Surplus says that there is more than was wanted, which a prune removes.
+	Surplus bool
+}
+
 // MAC is an Ethernet address.
 type MAC [6]byte
 

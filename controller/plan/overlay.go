@@ -18,13 +18,14 @@ type Overlay struct {
 	// Lingers says that the device is to stay a while though nothing wants it:
 	// other nodes may still send to it.
 	Lingers bool
-	// Broken says that the device cannot be had: nothing is to be sent over it.
+	// Broken says that the device cannot be had: nothing is to be sent over it that
+	// BGP has another way for.
 	Broken bool
 }
 
 // Device is the part of a Plan that is about this node's VXLAN device.
 type Device struct {
-	// Want is the device, nil for none.
+	// Want is the device, nil for none, or, if it is Wanted, for as it is.
 	Want *dataplane.Overlay
 	// Wanted says that a pool needs it: else it only lingers.
 	Wanted bool
@@ -50,7 +51,7 @@ func planOverlay(s Snapshot, self node, own blocks, guard func(netip.Prefix) str
 		return overlay{}, refused, nil
 	}
 	if len(self.addresses) == 0 {
-		return overlay{}, refused, []Problem{{
+		return overlay{Device: Device{Wanted: len(encapsulated) > 0}}, refused, []Problem{{
 			"BGPNode/" + self.name, "spec.addresses",
 			"is empty, so pools with an encapsulation cannot be reached from here: the node needs an address that the BGPConfiguration's nodeAddress finds",
 		}}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/bgp"
 	"fairlead.dev/dataplane"
 )
 
@@ -107,7 +108,7 @@ func (w *way) direct(block netip.Prefix, other node, e v1alpha1.Encapsulation) (
 // and a strict check of the return path would drop it.
 func (w *way) encapsulate(block netip.Prefix, other node, vtep *v1alpha1.VTEP) (dataplane.Route, bool) {
 	v := w.vtep(other, vtep)
-	if v == nil || w.s.Overlay.Broken {
+	if v == nil || w.s.Overlay.Broken && w.learned(block) {
 		return dataplane.Route{}, false
 	}
 	// The kernel takes no IPv6 address for a neighbour on one link when it has a
@@ -126,6 +127,12 @@ func (w *way) encapsulate(block netip.Prefix, other node, vtep *v1alpha1.VTEP) (
 		}
 	}
 	return route, true
+}
+
+// learned says that BGP has a way too. One over a device that cannot be had stays
+// wanted where it is the only one.
+func (w *way) learned(block netip.Prefix) bool {
+	return slices.ContainsFunc(w.s.RIB, func(r bgp.Route) bool { return r.Prefix == block })
 }
 
 // vtep is the other node's end, nil if it cannot be sent to.

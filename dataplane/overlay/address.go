@@ -12,28 +12,28 @@ import (
 )
 
 // setAddresses gives the device its addresses, and the link-local one that is
-// made from its MAC.
-func (d *Device) setAddresses(index uint32, want dataplane.Overlay, prune bool) error {
+// made from its MAC. It says whether others are left.
+func (d *Device) setAddresses(index uint32, want dataplane.Overlay, prune bool) (surplus bool, err error) {
 	wanted := slices.Clone(want.Addresses)
 	if speaksIPv6() {
 		wanted = append(wanted, want.MAC.LinkLocal())
 	}
 	have, err := d.addresses(index)
 	if err != nil {
-		return err
+		return false, err
 	}
-	var steps []step
+	var steps, removals []step
 	for _, addr := range wanted {
 		if !slices.ContainsFunc(have, func(a nl.Address) bool { return a.Prefix == whole(addr) }) {
 			steps = append(steps, step{fmt.Sprintf("add address %s", addr), nl.AddAddress(index, addr), unix.EEXIST})
 		}
 	}
 	for _, a := range have {
-		if prune && !(a.Prefix == whole(a.Prefix.Addr()) && slices.Contains(wanted, a.Prefix.Addr())) {
-			steps = append(steps, step{fmt.Sprintf("remove address %s", a.Prefix), nl.DeleteAddress(a), unix.EADDRNOTAVAIL})
+		if a.Prefix != whole(a.Prefix.Addr()) || !slices.Contains(wanted, a.Prefix.Addr()) {
+			removals = append(removals, step{fmt.Sprintf("remove address %s", a.Prefix), nl.DeleteAddress(a), unix.EADDRNOTAVAIL})
 		}
 	}
-	return d.run(steps)
+	return d.finish(steps, removals, prune)
 }
 
 func whole(addr netip.Addr) netip.Prefix { return netip.PrefixFrom(addr, addr.BitLen()) }

@@ -74,33 +74,40 @@ func (d *Device) Find() (addresses []netip.Addr, there bool, err error) {
 
 // Apply makes the device as it is wanted, nil for none: it makes or changes it,
 // adds and replaces what it holds, and removes the rest, the device too, only if
-// prune is true: routes may need it still. It is read back: without an error the
-// device is up, and other nodes may send to it. One failed entry stops no other.
+// prune is true: routes may need it still. The device is read back. One failed
+// entry stops no other, and leaves the device up.
 //
 // A change of VNI, port or address family makes another device in the place of
 // the old one, for the kernel cannot change these; its routes go with the old.
-func (d *Device) Apply(want *dataplane.Overlay, prune bool) error {
+func (d *Device) Apply(want *dataplane.Overlay, prune bool) (dataplane.OverlayResult, error) {
+	var result dataplane.OverlayResult
 	link, err := d.find()
 	if err != nil {
-		return err
+		return result, err
 	}
 	if want == nil {
 		d.last.Store(nil)
 		if link == nil || !prune {
-			return nil
+			result.Surplus = link != nil
+			return result, nil
 		}
-		return d.remove()
+		return result, d.remove()
 	}
 	if link, err = d.ensure(link, *want); err != nil {
-		return err
+		return result, err
 	}
 	index := uint32(link.Index)
 	d.last.Store(newLast(index, *want))
-	return errors.Join(d.setAddresses(index, *want, prune), d.setEntries(index, *want, prune))
+	addresses, addressErr := d.setAddresses(index, *want, prune)
+	entries, entryErr := d.setEntries(index, *want, prune)
+	return dataplane.OverlayResult{Up: true, Surplus: addresses || entries}, errors.Join(addressErr, entryErr)
 }
 
 // Remove removes the device and all that hangs on it. None is success.
-func (d *Device) Remove() error { return d.Apply(nil, true) }
+func (d *Device) Remove() error {
+	_, err := d.Apply(nil, true)
+	return err
+}
 
 func (d *Device) remove() error {
 	err := d.conn.Batch([]nl.Message{nl.DeleteLink(dataplane.OverlayLink)})[0]

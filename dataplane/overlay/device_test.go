@@ -19,6 +19,7 @@ import (
 type node struct {
 	nstest.NS
 	device *Device
+	result dataplane.OverlayResult // of the last Apply
 }
 
 func newNode(t *testing.T, role string) *node {
@@ -45,7 +46,7 @@ func (n *node) apply(t *testing.T, want *dataplane.Overlay, prune bool) {
 
 func (n *node) tryApply(t *testing.T, want *dataplane.Overlay, prune bool) (err error) {
 	t.Helper()
-	n.Do(t, func() { err = n.device.Apply(want, prune) })
+	n.Do(t, func() { n.result, err = n.device.Apply(want, prune) })
 	return err
 }
 
@@ -154,6 +155,9 @@ func TestApply(t *testing.T) {
 
 	n.apply(t, nil, false)
 	n.ip(t, "link show fairlead-vxlan")
+	if want := (dataplane.OverlayResult{Surplus: true}); n.result != want {
+		t.Errorf("got %v, want %v", n.result, want)
+	}
 	n.apply(t, nil, true)
 	if out := n.ip(t, "link show"); strings.Contains(out, dataplane.OverlayLink) {
 		t.Errorf("the device is there after its removal:\n%s", out)
@@ -169,9 +173,15 @@ func TestApplyMakesBeforeItBreaks(t *testing.T) {
 	next.Addresses = []netip.Addr{addr("10.244.9.0")}
 	next.VTEPs = []dataplane.VTEP{vtep(macC, "10.1.0.13")}
 	n.apply(t, next, false)
+	if want := (dataplane.OverlayResult{Up: true, Surplus: true}); n.result != want {
+		t.Errorf("got %v, want %v", n.result, want)
+	}
 	n.expectFDB(t, "02:00:00:00:00:0b dst 10.1.0.12 self permanent", "02:00:00:00:00:0c dst 10.1.0.13 self permanent")
 	n.expectAddresses(t, "10.244.0.0/32", "10.244.9.0/32", "fd00:10::/128", "fe80::ff:fe00:a/128")
 	n.apply(t, next, true)
+	if want := (dataplane.OverlayResult{Up: true}); n.result != want {
+		t.Errorf("got %v, want %v", n.result, want)
+	}
 	n.expectFDB(t, "02:00:00:00:00:0c dst 10.1.0.13 self permanent")
 	n.expectNeighbours(t, "10.1.0.13 lladdr 02:00:00:00:00:0c PERMANENT", "fe80::ff:fe00:c lladdr 02:00:00:00:00:0c PERMANENT")
 	n.expectAddresses(t, "10.244.9.0/32", "fe80::ff:fe00:a/128")

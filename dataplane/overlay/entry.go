@@ -42,18 +42,28 @@ func (d *Device) run(steps []step) error {
 	return errors.Join(errs...)
 }
 
+// finish sends the steps, and with prune the removals after them. It says whether
+// something is left to remove.
+func (d *Device) finish(steps, removals []step, prune bool) (surplus bool, err error) {
+	if prune {
+		steps, removals = append(steps, removals...), nil
+	}
+	return len(removals) > 0, d.run(steps)
+}
+
 // setEntries lists and makes them as wanted: forwarding entries before the
 // neighbours that need them. A listing that was interrupted may lack some, which
-// are then set once more; what is removed, it has shown.
-func (d *Device) setEntries(index uint32, want dataplane.Overlay, prune bool) error {
+// are then set once more; what is removed, it has shown. It says whether others
+// are left.
+func (d *Device) setEntries(index uint32, want dataplane.Overlay, prune bool) (surplus bool, err error) {
 	forwards, neighbours := tables(want)
 	haveForwards, err := d.forwards(index)
 	if err != nil {
-		return err
+		return false, err
 	}
 	haveNeighbours, err := d.neighbours(index)
 	if err != nil {
-		return err
+		return false, err
 	}
 	setF, removeF := diff(forwards, haveForwards, dataplane.MAC.Compare)
 	setN, removeN := diff(neighbours, haveNeighbours, netip.Addr.Compare)
@@ -66,10 +76,7 @@ func (d *Device) setEntries(index uint32, want dataplane.Overlay, prune bool) er
 		n := nl.Neighbour{Link: index, Addr: addr, MAC: nl.MAC(neighbours[addr]), State: unix.NUD_PERMANENT}
 		steps = append(steps, step{what: fmt.Sprintf("set neighbour %s to %s", addr, neighbours[addr]), msg: nl.SetNeighbour(n)})
 	}
-	if prune {
-		steps = append(steps, removals(index, removeF, removeN)...)
-	}
-	return d.run(steps)
+	return d.finish(steps, removals(index, removeF, removeN), prune)
 }
 
 func removals(index uint32, forwards []dataplane.MAC, neighbours []netip.Addr) []step {
