@@ -40,16 +40,11 @@ func cleanup(_ context.Context, cfg config.Agent, log *slog.Logger) error {
 		return err
 	}
 	defer table.Close()
-	err = errors.Join(
-		install.Remove(cfg.CNIBinDir, cfg.CNIConfDir),
-		table.Clean(),
-		host.Restore(sysctlFile(cfg)),
-		os.RemoveAll(storeDir(cfg)),
-		memory.Forget(),
-		remove(filepath.Join(cfg.RunDir, view.SocketName)),
-		node.Disown(cfg.RunDir),
-	)
-	if err != nil {
+	var errs []error
+	for _, step := range steps(cfg, table, memory) {
+		errs = append(errs, step())
+	}
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	// Whoever else keeps something in them keeps them.
@@ -57,6 +52,21 @@ func cleanup(_ context.Context, cfg config.Agent, log *slog.Logger) error {
 	_ = os.Remove(cfg.StateDir)
 	log.Info("node is clean")
 	return nil
+}
+
+// steps of cleanup, in their order. One that fails does not keep the next from
+// being done, and each may be done again after a crash: what tells how the node was
+// before goes after it was used, and the lock goes last.
+func steps(cfg config.Agent, table *route.Table, memory *node.Memory) []func() error {
+	return []func() error{
+		func() error { return install.Remove(cfg.CNIBinDir, cfg.CNIConfDir) },
+		table.Clean,
+		func() error { return host.Restore(sysctlFile(cfg)) },
+		func() error { return os.RemoveAll(storeDir(cfg)) },
+		memory.Forget,
+		func() error { return remove(filepath.Join(cfg.RunDir, view.SocketName)) },
+		func() error { return node.Disown(cfg.RunDir) },
+	}
 }
 
 // retire closes the address store for good, unless a pod uses Fairlead: one whose

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,15 +45,21 @@ func newUsed(t *testing.T) *used {
 	u.cfg.CNIBinDir, u.cfg.CNIConfDir = filepath.Join(u.root, "bin"), filepath.Join(u.root, "net.d")
 	for _, args := range [][]string{
 		{"link", "add", "eth0", "type", "veth", "peer", "name", "far0"},
+		{"link", "set", "eth0", "addrgenmode", "none"}, // no address that becomes ready in the meantime
+		{"link", "set", "far0", "addrgenmode", "none"},
 		{"link", "set", "far0", "up"},
 		{"link", "set", "eth0", "up"},
 		{"addr", "add", "10.1.0.11/24", "dev", "eth0"},
 		{"addr", "add", "fd00:1::11/64", "dev", "eth0", "nodad"},
 		{"route", "add", "10.9.0.0/16", "via", "10.1.0.1"},
 		{"route", "add", "blackhole", "10.244.9.0/26"},
+		{"neigh", "add", "10.1.0.1", "lladdr", "02:00:00:00:00:01", "dev", "eth0"},
+		{"link", "add", "flannel.1", "address", "02:00:00:00:00:02", "type", "vxlan", "id", "1", "dstport", "8472", "dev", "eth0"},
 	} {
 		u.ns.Run(t, "ip", args...)
 	}
+	u.ns.Run(t, "bridge", "fdb", "append", "02:00:00:00:00:03", "dev", "flannel.1", "dst", "10.1.0.1")
+	u.ns.Run(t, "nft", "add table inet others; add chain inet others c { type nat hook postrouting priority 100; }; add rule inet others c ip saddr 10.9.0.0/16 masquerade")
 	u.ns.Run(t, "sysctl", "-q", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
 	u.kernel = u.look(t)
 	u.serve(t)
@@ -115,18 +123,23 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// look is all that the kernel holds of routes, links and sysctls, by other eyes.
+// look is all that the kernel holds of links, addresses, routes, rules, neighbours,
+// packet filters and sysctls, by other eyes.
 func (u *used) look(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, args := range [][]string{{"route", "show", "table", "all"}, {"-6", "route", "show", "table", "all"}, {"rule"}, {"addr"}} {
-		for line := range strings.Lines(u.ns.Run(t, "ip", args...)) {
+	for _, command := range []string{
+		"ip -d link", "ip -d addr", "ip -d route show table all", "ip -d -6 route show table all", "ip -d rule", "ip -d -6 rule",
+		"ip -d neigh", "ip -d nexthop", "bridge fdb", "nft list ruleset",
+		"find /proc/sys/net -type f -readable -not -name flush -not -path '*stable_secret' -not -name nf_conntrack_count -exec grep -s '' {} + | sort",
+	} {
+		fmt.Fprintf(&all, "$ %s\n", command)
+		for line := range strings.Lines(u.ns.Run(t, "sh", "-c", command)) {
 			if !strings.Contains(line, "_lft ") { // counts down
 				all.WriteString(line)
 			}
 		}
 	}
-	all.WriteString(u.ns.Run(t, "sh", "-c", "find /proc/sys/net/ipv4 /proc/sys/net/ipv6 -type f -readable -not -name flush -not -path '*stable_secret' -exec grep -s '' {} + | sort"))
 	return all.String()
 }
 
@@ -153,6 +166,16 @@ func TestCleanupLeavesNothing(t *testing.T) {
 	if err := u.cleanup(t); err != nil {
 		t.Fatal(err)
 	}
+	u.assertClean(t)
+	if err := u.cleanup(t); err != nil { // twice is well
+		t.Error(err)
+	}
+	u.assertClean(t)
+}
+
+// assertClean fails unless the node is as before, byte for byte.
+func (u *used) assertClean(t *testing.T) {
+	t.Helper()
 	if diff := cmp.Diff(u.kernel, u.look(t)); diff != "" {
 		t.Errorf("kernel before the agent and after cleanup (-before +after):\n%s", diff)
 	}
@@ -164,8 +187,91 @@ func TestCleanupLeavesNothing(t *testing.T) {
 			t.Errorf("left: %s, %v", dir, err)
 		}
 	}
-	if err := u.cleanup(t); err != nil { // twice is well
-		t.Error(err)
+}
+
+// A cleanup that was killed between two of its steps is done by the next.
+func TestCleanupAfterACrash(t *testing.T) {
+	for done := 1; ; done++ {
+		all := 0
+		t.Run(fmt.Sprintf("after step %d", done), func(t *testing.T) {
+			u := newUsed(t)
+			u.ns.Do(t, func() {
+				release, err := node.Own(u.cfg.RunDir)
+				must(t, err)
+				defer release()
+				must(t, retire(storeDir(u.cfg)))
+				memory, err := remember(u.cfg, "")
+				must(t, err)
+				table, err := route.Open()
+				must(t, err)
+				defer table.Close()
+				first := steps(u.cfg, table, memory)
+				all = len(first)
+				for _, step := range first[:done] {
+					must(t, step())
+				}
+			})
+			if err := u.cleanup(t); err != nil {
+				t.Error(err)
+			}
+			u.assertClean(t)
+		})
+		if done >= all {
+			return
+		}
+	}
+}
+
+// So is one that was killed in the middle of any of them: as soon as one of the
+// files is seen to be gone.
+func TestCleanupKilled(t *testing.T) {
+	killed := 0
+	files := newUsed(t).files(t)
+	for i := range files {
+		u := newUsed(t)
+		file := u.files(t)[i]
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "cleanup",
+			"--node-name", "n1", "--run-dir", u.cfg.RunDir, "--state-dir", u.cfg.StateDir,
+			"--cni-bin-dir", u.cfg.CNIBinDir, "--cni-conf-dir", u.cfg.CNIConfDir)
+		cmd.Env = append(os.Environ(), beAgent+"=1")
+		must(t, u.ns.Inside(cmd.Start))
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		for waits := true; waits; {
+			select {
+			case err := <-ended:
+				ended <- err
+				waits = false
+			default:
+				_, gone := os.Stat(file)
+				waits = gone == nil
+			}
+		}
+		_ = cmd.Process.Kill()
+		switch err := <-ended; {
+		case err != nil && cmd.ProcessState.Exited():
+			t.Errorf("before %s was gone: %v", file, err)
+		case err != nil:
+			killed++
+		}
+		if err := u.cleanup(t); err != nil {
+			t.Error(err)
+		}
+		u.assertClean(t)
+	}
+	t.Logf("%d of %d were killed before their end", killed, len(files))
+}
+
+// beAgent makes the test's program the agent itself.
+const beAgent = "FAIRLEAD_TEST_BE_AGENT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beAgent) == "" {
+		os.Exit(m.Run())
+	}
+	if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 
