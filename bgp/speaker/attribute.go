@@ -17,10 +17,9 @@ const defaultLocalPref = 100
 
 // path is what matters of a learned one.
 type path struct {
-	from    netip.Addr
-	nextHop netip.Addr
-	stale   bool
-	rank    rank
+	attributes
+	from  neighbour
+	stale bool
 }
 
 // rank is what two paths have in common that the engine takes for equally
@@ -31,11 +30,40 @@ type rank struct {
 	asPathLen, origin int
 }
 
-// readPath decodes the attributes of a path from one of our peers.
-func readPath(in *api.Path, from bgp.Peer, asn uint32) (path, error) {
-	p := path{from: from.Address, stale: in.Stale, rank: rank{internal: from.ASN == asn, localPref: defaultLocalPref}}
-	var hops []net.IP
+// attributes are what the attributes of a path say, and hops the next hop alone,
+// for the routes that have no other: they are many, and share it.
+type attributes struct {
+	rank    rank
+	nextHop netip.Addr
+	hops    []netip.Addr
+}
+
+// read is readAttributes, which is spared where a path has the very bytes of
+// another of its peer: a peer sends hundreds of prefixes with the same. Those of
+// IPv6 hold the prefix itself.
+func (r *reader) read(in *api.Path, from neighbour) (attributes, error) {
+	r.key = append(r.key[:0], in.NeighborIp...)
 	for _, data := range in.PattrsBinary {
+		if len(data) > 1 && packet.BGPAttrType(data[1]) == packet.BGP_ATTR_TYPE_MP_REACH_NLRI {
+			return readAttributes(in.PattrsBinary, from.Peer, r.asn)
+		}
+		r.key = append(r.key, data...)
+	}
+	if known, ok := r.known[string(r.key)]; ok {
+		return known, nil
+	}
+	a, err := readAttributes(in.PattrsBinary, from.Peer, r.asn)
+	if err == nil {
+		r.known[string(r.key)] = a
+	}
+	return a, err
+}
+
+// readAttributes decodes the attributes of a path from one of our peers.
+func readAttributes(binary [][]byte, from bgp.Peer, asn uint32) (attributes, error) {
+	p := attributes{rank: rank{internal: from.ASN == asn, localPref: defaultLocalPref}}
+	var hops []net.IP
+	for _, data := range binary {
 		attr, err := packet.GetPathAttribute(data)
 		if err == nil {
 			err = attr.DecodeFromBytes(data)
@@ -64,6 +92,7 @@ func readPath(in *api.Path, from bgp.Peer, asn uint32) (path, error) {
 	if !p.nextHop.IsValid() {
 		return p, errors.New("no next hop")
 	}
+	p.hops = []netip.Addr{p.nextHop}
 	return p, nil
 }
 

@@ -29,13 +29,17 @@ func (s *Speaker) Routes() ([]bgp.Route, error) {
 }
 
 func (e *engine) routes(ctx context.Context) ([]bgp.Route, error) {
-	neighbours := e.neighbours()
+	return e.list(ctx, e.neighbours())
+}
+
+func (e *engine) list(ctx context.Context, neighbours map[string]neighbour) ([]bgp.Route, error) {
+	in := &reader{neighbours: neighbours, asn: e.have.Global.ASN, known: map[string]attributes{}}
 	var out []bgp.Route
 	var bad []error
 	c := e.newCounts()
 	err := e.eachDestination(ctx, func(d *api.Destination) {
 		c.add(d)
-		r, ok, err := readRoute(d, neighbours, e.have.Global.ASN)
+		r, ok, err := in.route(d)
 		if err != nil {
 			bad = append(bad, fmt.Errorf("read route %s: %w", d.Prefix, err))
 		}
@@ -75,6 +79,8 @@ const stalePathTime = 2 * time.Minute
 // neighbour is where a path comes from.
 type neighbour struct {
 	bgp.Peer
+	// alone is its address, for the routes that come from no other.
+	alone []netip.Addr
 	// back says that the peer's stale paths are void.
 	back bool
 }
@@ -85,22 +91,34 @@ func (e *engine) neighbours() map[string]neighbour {
 	for _, p := range e.have.Peers {
 		known := e.journal.entry(p.Address)
 		back := known.up && time.Since(known.since) > stalePathTime
-		out[p.Address.WithZone("").String()] = neighbour{p, back}
+		out[p.Address.WithZone("").String()] = neighbour{p, []netip.Addr{p.Address}, back}
 	}
 	return out
 }
 
-// readRoute turns the paths of a prefix, best first, into a route. It is not
+// reader turns what the engine lists into routes. Routes of one next hop share
+// it, and those of one peer its address: nobody may write to either.
+type reader struct {
+	neighbours map[string]neighbour
+	asn        uint32
+	// known are attributes read before, by their peer and bytes.
+	known map[string]attributes
+	// key and paths are used again for each path and route.
+	key   []byte
+	paths []path
+}
+
+// route turns the paths of a prefix, best first, into a route. It is not
 // ok if there is nothing learned, or a path of our own, which always wins.
-func readRoute(d *api.Destination, neighbours map[string]neighbour, asn uint32) (bgp.Route, bool, error) {
+func (r *reader) route(d *api.Destination) (bgp.Route, bool, error) {
 	prefix, err := netip.ParsePrefix(d.Prefix)
 	if err != nil {
 		return bgp.Route{}, false, err
 	}
-	var paths []path
+	r.paths = r.paths[:0]
 	var bad []error
 	for _, in := range d.Paths {
-		from, known := neighbours[in.NeighborIp]
+		from, known := r.neighbours[in.NeighborIp]
 		if !known {
 			if isOwn(in) {
 				return bgp.Route{}, false, nil
@@ -110,17 +128,17 @@ func readRoute(d *api.Destination, neighbours map[string]neighbour, asn uint32) 
 		if in.Stale && from.back {
 			continue
 		}
-		p, err := readPath(in, from.Peer, asn)
+		a, err := r.read(in, from)
 		if err != nil {
 			bad = append(bad, err)
 			continue
 		}
-		paths = append(paths, p)
+		r.paths = append(r.paths, path{a, from, in.Stale})
 	}
-	if len(paths) == 0 {
+	if len(r.paths) == 0 {
 		return bgp.Route{}, false, errors.Join(bad...)
 	}
-	return merge(prefix, paths), true, errors.Join(bad...)
+	return merge(prefix, r.paths), true, errors.Join(bad...)
 }
 
 // isOwn says that a path was originated here.
@@ -132,6 +150,10 @@ func isOwn(p *api.Path) bool {
 // merge takes the paths that are as good as the best one. Those of restarting
 // peers yield to equal ones of others.
 func merge(prefix netip.Prefix, paths []path) bgp.Route {
+	if len(paths) == 1 {
+		p := paths[0]
+		return bgp.Route{Prefix: prefix, NextHops: p.hops, Peers: p.from.alone, Stale: p.stale}
+	}
 	best := paths[0].rank
 	equal := slices.DeleteFunc(paths, func(p path) bool { return p.rank != best })
 	stale := !slices.ContainsFunc(equal, func(p path) bool { return !p.stale })
@@ -139,7 +161,7 @@ func merge(prefix netip.Prefix, paths []path) bgp.Route {
 	for _, p := range equal {
 		if p.stale == stale {
 			r.NextHops = append(r.NextHops, p.nextHop)
-			r.Peers = append(r.Peers, p.from)
+			r.Peers = append(r.Peers, p.from.Address)
 		}
 	}
 	slices.SortFunc(r.NextHops, netip.Addr.Compare)

@@ -19,10 +19,10 @@ var (
 	inner       = netip.MustParseAddr("192.0.2.3")
 	again       = netip.MustParseAddr("192.0.2.4")
 	tors        = map[string]neighbour{
-		left.String():  {Peer: bgp.Peer{Address: left, ASN: 65001}},
-		right.String(): {Peer: bgp.Peer{Address: right, ASN: 65002}},
-		inner.String(): {Peer: bgp.Peer{Address: inner, ASN: testASN}},
-		again.String(): {Peer: bgp.Peer{Address: again, ASN: 65003}, back: true},
+		left.String():  {Peer: bgp.Peer{Address: left, ASN: 65001}, alone: []netip.Addr{left}},
+		right.String(): {Peer: bgp.Peer{Address: right, ASN: 65002}, alone: []netip.Addr{right}},
+		inner.String(): {Peer: bgp.Peer{Address: inner, ASN: testASN}, alone: []netip.Addr{inner}},
+		again.String(): {Peer: bgp.Peer{Address: again, ASN: 65003}, alone: []netip.Addr{again}, back: true},
 	}
 	values = cmp.Options{
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -61,6 +61,10 @@ func hasASPath(attributes []packet.PathAttributeInterface) bool {
 	return false
 }
 
+func newReader() *reader {
+	return &reader{neighbours: tors, asn: testASN, known: map[string]attributes{}}
+}
+
 func TestReadRoute(t *testing.T) {
 	const prefix = "10.244.1.0/26"
 	longer := packet.NewPathAttributeAsPath([]packet.AsPathParamInterface{
@@ -94,7 +98,7 @@ func TestReadRoute(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, ok, err := readRoute(&api.Destination{Prefix: prefix, Paths: test.paths}, tors, testASN)
+			got, ok, err := newReader().route(&api.Destination{Prefix: prefix, Paths: test.paths})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,11 +116,11 @@ func TestReadRoute(t *testing.T) {
 
 func TestReadRouteLeavesOutABadPath(t *testing.T) {
 	bad := &api.Path{NeighborIp: left.String(), PattrsBinary: [][]byte{{0x40, 3, 4, 1}}}
-	got, ok, err := readRoute(&api.Destination{Prefix: "10.0.0.0/8", Paths: []*api.Path{bad, learnedPath(t, right, false)}}, tors, testASN)
+	got, ok, err := newReader().route(&api.Destination{Prefix: "10.0.0.0/8", Paths: []*api.Path{bad, learnedPath(t, right, false)}})
 	if err == nil || !ok || len(got.NextHops) != 1 || got.NextHops[0] != right {
 		t.Errorf("got %+v, %t, %v", got, ok, err)
 	}
-	if _, ok, err := readRoute(&api.Destination{Prefix: "nonsense"}, tors, testASN); ok || err == nil {
+	if _, ok, err := newReader().route(&api.Destination{Prefix: "nonsense"}); ok || err == nil {
 		t.Errorf("a nonsense prefix is ok %t, %v", ok, err)
 	}
 }
@@ -144,5 +148,42 @@ func TestNextHop(t *testing.T) {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+// Attributes read before are those of the same peer and the same bytes only.
+func TestReaderTellsAttributesApart(t *testing.T) {
+	r := newReader()
+	third := netip.MustParseAddr("192.0.2.77")
+	for _, test := range []struct {
+		path *api.Path
+		want bgp.Route
+	}{
+		{learnedPath(t, left, false), bgp.Route{NextHops: []netip.Addr{left}, Peers: []netip.Addr{left}}},
+		{learnedPath(t, left, true), bgp.Route{NextHops: []netip.Addr{left}, Peers: []netip.Addr{left}, Stale: true}},
+		{learnedPath(t, right, false), bgp.Route{NextHops: []netip.Addr{right}, Peers: []netip.Addr{right}}},
+		{
+			learnedPath(t, left, false, packet.NewPathAttributeNextHop(third.String())),
+			bgp.Route{NextHops: []netip.Addr{left}, Peers: []netip.Addr{left}},
+		},
+		{learnedPath(t, left, false), bgp.Route{NextHops: []netip.Addr{left}, Peers: []netip.Addr{left}}},
+	} {
+		test.want.Prefix = netip.MustParsePrefix("10.244.1.0/26")
+		got, ok, err := r.route(&api.Destination{Prefix: test.want.Prefix.String(), Paths: []*api.Path{test.path}})
+		if err != nil || !ok {
+			t.Fatalf("ok is %t, %v", ok, err)
+		}
+		if d := cmp.Diff(test.want, got, values); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	}
+	// MP_REACH_NLRI holds the prefix: it is never remembered.
+	before := len(r.known)
+	v6 := learnedPath(t, left, false, packet.NewPathAttributeMpReachNLRI("fd00::7", []packet.AddrPrefixInterface{packet.NewIPv6AddrPrefix(64, "fd01::")}))
+	if _, _, err := r.route(&api.Destination{Prefix: "fd01::/64", Paths: []*api.Path{v6}}); err != nil {
+		t.Fatal(err)
+	}
+	if before != 3 || len(r.known) != before {
+		t.Errorf("%d, then %d attributes are remembered", before, len(r.known))
 	}
 }
