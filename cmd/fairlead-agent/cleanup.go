@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -14,8 +15,10 @@ import (
 	"fairlead.dev/config"
 	"fairlead.dev/controller/node"
 	"fairlead.dev/controller/view"
+	"fairlead.dev/dataplane/filter"
 	"fairlead.dev/dataplane/host"
 	"fairlead.dev/dataplane/link"
+	"fairlead.dev/dataplane/overlay"
 	"fairlead.dev/dataplane/route"
 )
 
@@ -35,13 +38,8 @@ func cleanup(_ context.Context, cfg config.Agent, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	table, err := route.Open()
-	if err != nil {
-		return err
-	}
-	defer table.Close()
 	var errs []error
-	for _, step := range steps(cfg, table, memory) {
+	for _, step := range steps(cfg, memory) {
 		errs = append(errs, step())
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -57,16 +55,31 @@ func cleanup(_ context.Context, cfg config.Agent, log *slog.Logger) error {
 // steps of cleanup, in their order. One that fails does not keep the next from
 // being done, and each may be done again after a crash: what tells how the node was
 // before goes after it was used, and the lock goes last.
-func steps(cfg config.Agent, table *route.Table, memory *node.Memory) []func() error {
+func steps(cfg config.Agent, memory *node.Memory) []func() error {
 	return []func() error{
 		func() error { return install.Remove(cfg.CNIBinDir, cfg.CNIConfDir) },
-		table.Clean,
+		func() error { return with(route.Open, (*route.Table).Clean) },
+		func() error { return with(overlay.Open, (*overlay.Device).Remove) },
+		func() error { return with(filter.Open, (*filter.Table).Clean) },
 		func() error { return host.Restore(sysctlFile(cfg)) },
 		func() error { return os.RemoveAll(storeDir(cfg)) },
 		memory.Forget,
 		func() error { return remove(filepath.Join(cfg.RunDir, view.SocketName)) },
 		func() error { return node.Disown(cfg.RunDir) },
 	}
+}
+
+// with opens what is ours in the kernel for one act. A kernel that cannot have it
+// has none of it.
+func with[T io.Closer](open func() (T, error), act func(T) error) error {
+	t, err := open()
+	if errors.Is(err, filter.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(act(t), t.Close())
 }
 
 // retire closes the address store for good, unless a pod uses Fairlead: one whose

@@ -22,8 +22,10 @@ import (
 	"fairlead.dev/controller/node"
 	"fairlead.dev/controller/plan"
 	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/filter"
 	"fairlead.dev/dataplane/host"
 	"fairlead.dev/dataplane/nstest"
+	"fairlead.dev/dataplane/overlay"
 	"fairlead.dev/dataplane/route"
 )
 
@@ -93,15 +95,35 @@ func (u *used) serve(t *testing.T) {
 		l, err := node.ListenSocket(filepath.Join(u.cfg.RunDir, "agent.sock"))
 		must(t, err)
 		_ = l // a killed agent closes nothing
-		table, err := route.Open()
-		must(t, err)
-		defer table.Close()
-		_, err = table.Apply([]dataplane.Route{
-			{Prefix: netip.MustParsePrefix("10.244.0.0/26"), Kind: dataplane.Blackhole},
-			{Prefix: netip.MustParsePrefix("10.244.1.0/26"), NextHops: []netip.Addr{netip.MustParseAddr("10.1.0.1")}},
-			{Prefix: netip.MustParsePrefix("fd00:244::/122"), Kind: dataplane.Blackhole},
-		}, false)
-		must(t, err)
+		must(t, with(overlay.Open, func(d *overlay.Device) error {
+			_, err := d.Apply(&dataplane.Overlay{
+				VXLAN: dataplane.VXLAN{VNI: 4096, Port: 4789}, Local: netip.MustParseAddr("10.1.0.11"), MAC: dataplane.OverlayMAC("n1"), MTU: 1450,
+				Addresses: []netip.Addr{netip.MustParseAddr("10.244.0.0"), netip.MustParseAddr("fd00:244::")},
+				VTEPs: []dataplane.VTEP{{
+					MAC: dataplane.OverlayMAC("n2"), Underlay: netip.MustParseAddr("10.2.0.12"), Neighbours: []netip.Addr{netip.MustParseAddr("10.2.0.12")},
+				}},
+			}, true)
+			return err
+		}))
+		must(t, with(filter.Open, func(f *filter.Table) error {
+			return f.Apply(dataplane.Filter{
+				Pods:       []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")},
+				Translated: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")},
+				Uplinks:    []dataplane.Uplink{{Link: "eth0", Address: netip.MustParseAddr("10.1.0.11")}},
+			})
+		}))
+		must(t, with(route.Open, func(r *route.Table) error {
+			result, err := r.Apply([]dataplane.Route{
+				{Prefix: netip.MustParsePrefix("10.244.0.0/26"), Kind: dataplane.Blackhole},
+				{Prefix: netip.MustParsePrefix("10.244.1.0/26"), NextHops: []netip.Addr{netip.MustParseAddr("10.1.0.1")}},
+				{Prefix: netip.MustParsePrefix("10.244.2.0/26"), NextHops: []netip.Addr{netip.MustParseAddr("10.2.0.12")}, Link: dataplane.OverlayLink},
+				{Prefix: netip.MustParsePrefix("fd00:244::/122"), Kind: dataplane.Blackhole},
+			}, false)
+			if len(result.Failed) > 0 {
+				t.Error(result.Failed)
+			}
+			return err
+		}))
 	})
 	must(t, u.store(t).Update(func(s *store.State) error {
 		s.SetLeases([]store.Lease{{CIDR: netip.MustParsePrefix("10.244.0.0/26"), UID: "b1", Pool: "p"}})
@@ -202,10 +224,7 @@ func TestCleanupAfterACrash(t *testing.T) {
 				must(t, retire(storeDir(u.cfg)))
 				memory, err := remember(u.cfg, "")
 				must(t, err)
-				table, err := route.Open()
-				must(t, err)
-				defer table.Close()
-				first := steps(u.cfg, table, memory)
+				first := steps(u.cfg, memory)
 				all = len(first)
 				for _, step := range first[:done] {
 					must(t, step())
