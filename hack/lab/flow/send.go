@@ -12,10 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Burst is how many packets a flow sends at once, and the least that it sends.
+const Burst = 5
+
 const (
-	// interval between two bursts, and a burst's packets: 10,000 a second.
+	// interval between two bursts: 10,000 packets a second.
 	interval = 500 * time.Microsecond
-	burst    = 5
 	// catchUp is how many bursts a sender that was kept waiting makes up for at
 	// once. More would overrun the 1,000 packets that a CPU's queue holds.
 	catchUp = 4
@@ -35,7 +37,7 @@ func (f *Flow) send() {
 	binary.BigEndian.PutUint64(b[:], f.id)
 	due := time.Now()
 	for {
-		for range burst {
+		for range Burst {
 			binary.BigEndian.PutUint64(b[8:], uint64(f.sent))
 			f.sent++
 			if _, err := f.out.WriteToUDPAddrPort(b[:], f.way.Target); err != nil && f.refused == nil {

@@ -17,10 +17,6 @@ import (
 // second of a flow.
 const enough = 2500
 
-// inFlight is how many packets may be overtaken when a change gives later ones a
-// shorter way: a burst.
-const inFlight = 5
-
 // load is a set of flows of 10,000 packets a second each.
 type load struct {
 	s     *scene
@@ -108,7 +104,7 @@ func (l *load) stopWithoutLoss(t *testing.T, changes int) {
 	t.Helper()
 	l.more(t, enough)
 	for name, c := range l.stop(t) {
-		if c.Lost() > c.Overrun || c.Duplicated != 0 || c.Reordered > changes*inFlight || c.Refused != nil {
+		if c.Lost() > c.Overrun || c.Duplicated != 0 || c.Reordered > changes*flow.Burst || c.Refused != nil {
 			t.Errorf("%s: %v", name, c)
 		}
 	}
