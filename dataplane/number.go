@@ -1,5 +1,5 @@
 // Package dataplane holds the value types of the kernel half, the pure diff
-// between them, and every kernel number that Fairlead owns (see README.md).
+// between them, and every kernel number that Fairlead owns (docs/dataplane.md).
 // Its subpackages each own one kind of kernel object; netlink is imported
 // nowhere else in the module.
 package dataplane

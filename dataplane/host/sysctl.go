@@ -26,7 +26,7 @@ type sysctl struct {
 }
 
 // sysctls are set in this order, see uplinks for what comes before them. Each
-// is explained to the operator in dataplane/README.md.
+// is explained to the operator in docs/dataplane.md.
 func sysctls() []sysctl {
 	return []sysctl{
 		{
