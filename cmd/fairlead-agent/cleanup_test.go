@@ -126,7 +126,11 @@ func (u *used) serve(t *testing.T) {
 		}))
 	})
 	must(t, u.store(t).Update(func(s *store.State) error {
-		s.SetLeases([]store.Lease{{CIDR: netip.MustParsePrefix("10.244.0.0/26"), UID: "b1", Pool: "p"}})
+		block := netip.MustParsePrefix("10.244.0.0/26")
+		s.SetLeases([]store.Lease{{CIDR: block, UID: "b1", Pool: "p"}})
+		if len(s.HoldOverlay([]netip.Prefix{block}, nil, store.Stamp{})) == 0 {
+			t.Error("the node has no address of its own")
+		}
 		return nil
 	}))
 }
