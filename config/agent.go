@@ -19,6 +19,8 @@ type Agent struct {
 	CNIHostPorts    string
 	CNIBandwidth    bool
 	CNIMTU          uint32
+	VXLANVNI        uint32
+	VXLANPort       uint32
 	NodeGracePeriod time.Duration
 	SyncInterval    time.Duration
 	ResyncInterval  time.Duration
@@ -45,6 +47,8 @@ func DefaultAgent() Agent {
 		CNIConfDir:      "/etc/cni/net.d",
 		CNIHostPorts:    HostPortsNFTables,
 		CNIBandwidth:    true,
+		VXLANVNI:        4096,
+		VXLANPort:       4789,
 		NodeGracePeriod: 5 * time.Minute,
 		SyncInterval:    100 * time.Millisecond,
 		ResyncInterval:  time.Minute,
@@ -60,6 +64,7 @@ func (a *Agent) Bind(fs *pflag.FlagSet) {
 	bindCommon(fs, &a.Kubeconfig, &a.Namespace, &a.HealthAddress, &a.MetricsAddress, &a.LogLevel)
 	a.bindPlaces(fs)
 	a.bindCNI(fs)
+	a.bindVXLAN(fs)
 	a.bindTimes(fs)
 }
 
@@ -80,9 +85,16 @@ func (a *Agent) bindCNI(fs *pflag.FlagSet) {
 	fs.StringVar(&a.CNIHostPorts, "cni-host-ports", a.CNIHostPorts,
 		"How pods get their host ports: nftables or iptables, which need the program nft or iptables on the node, or none, where something else makes them.")
 	fs.Uint32Var(&a.CNIMTU, "cni-mtu", a.CNIMTU,
-		"MTU of pods' links; 0 takes the smallest of the uplinks that default routes lead to.")
+		"MTU of pods' links; 0 takes the smallest of the uplinks that default routes lead to, less what VXLAN adds where a pool has an encapsulation.")
 	fs.BoolVar(&a.CNIBandwidth, "cni-bandwidth", a.CNIBandwidth,
 		"Limit the traffic of pods that ask for it (kubernetes.io/ingress-bandwidth, egress-bandwidth); off where something else does.")
+}
+
+func (a *Agent) bindVXLAN(fs *pflag.FlagSet) {
+	fs.Uint32Var(&a.VXLANVNI, "vxlan-vni", a.VXLANVNI,
+		"VXLAN network identifier of pools with an encapsulation. The same on all nodes: nodes that differ reach each other as BGP says.")
+	fs.Uint32Var(&a.VXLANPort, "vxlan-port", a.VXLANPort,
+		"UDP port of VXLAN. The same on all nodes, as vxlanVNI.")
 }
 
 func (a *Agent) bindTimes(fs *pflag.FlagSet) {
@@ -107,6 +119,9 @@ const (
 	maxMTU = 65535
 )
 
+// maxVNI is the largest of 24 bits (RFC 7348 section 5).
+const maxVNI = 1<<24 - 1
+
 // Validate joins everything that is wrong with the settings, each by its key.
 func (a *Agent) Validate() error {
 	var p problems
@@ -118,6 +133,12 @@ func (a *Agent) Validate() error {
 	p.absolute("cniConfDir", a.CNIConfDir)
 	if a.CNIMTU != 0 && (a.CNIMTU < minMTU || a.CNIMTU > maxMTU) {
 		p.add("cniMTU", "is %d: must be 0, or %d to %d", a.CNIMTU, minMTU, maxMTU)
+	}
+	if a.VXLANVNI < 1 || a.VXLANVNI > maxVNI {
+		p.add("vxlanVNI", "is %d: must be 1 to %d", a.VXLANVNI, maxVNI)
+	}
+	if a.VXLANPort < 1 || a.VXLANPort > 65535 {
+		p.add("vxlanPort", "is %d: must be 1 to 65535", a.VXLANPort)
 	}
 	p.oneOf("cniHostPorts", a.CNIHostPorts, HostPortsNFTables, HostPortsIPTables, HostPortsNone)
 	if len(a.RunDir) > maxRunDir {

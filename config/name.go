@@ -10,7 +10,7 @@ func keyName(flag string) string {
 		words[i+1] = strings.ToUpper(w[:1]) + w[1:]
 	}
 	// The initialisms that are not the first word.
-	return strings.NewReplacer("Rib", "RIB", "Mtu", "MTU").Replace(strings.Join(words, ""))
+	return strings.NewReplacer("Rib", "RIB", "Mtu", "MTU", "Vni", "VNI").Replace(strings.Join(words, ""))
 }
 
 // envName is a flag's environment variable: FAIRLEAD_NODE_GRACE_PERIOD.

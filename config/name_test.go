@@ -9,6 +9,7 @@ func TestNames(t *testing.T) {
 		{"end-of-rib-timeout", "endOfRIBTimeout", "FAIRLEAD_END_OF_RIB_TIMEOUT"},
 		{"cni-bin-dir", "cniBinDir", "FAIRLEAD_CNI_BIN_DIR"},
 		{"cni-mtu", "cniMTU", "FAIRLEAD_CNI_MTU"},
+		{"vxlan-vni", "vxlanVNI", "FAIRLEAD_VXLAN_VNI"},
 	}
 	for _, tc := range tests {
 		if got := keyName(tc.flag); got != tc.key {

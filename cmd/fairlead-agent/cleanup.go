@@ -115,6 +115,7 @@ func retire(dir string) error {
 	err = s.Update(func(st *store.State) error {
 		st.ReleaseLeaks(live, asOf, store.LeakGrace)
 		st.ReleaseGone(namespaces, asOf)
+		st.ReleaseOverlay(nil, asOf) // the device goes with the next step
 		st.ReleaseOverlay(nil, asOf)
 		st.ReleaseOverlay(nil, asOf) // the device goes with the next step
 		if n := len(st.Allocations); n > 0 {

@@ -13,8 +13,10 @@ import (
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/config"
 	"fairlead.dev/controller/node"
+	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/host"
 	"fairlead.dev/dataplane/link"
+	"fairlead.dev/dataplane/overlay"
 	"fairlead.dev/dataplane/route"
 )
 
@@ -58,6 +60,11 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		return err
 	}
 	defer table.Close()
+	vxlan, err := overlay.Open()
+	if err != nil {
+		return err
+	}
+	defer vxlan.Close()
 	bgp, err := speaker.New(speaker.Options{Logger: log})
 	if err != nil {
 		return err
@@ -75,11 +82,11 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 	source := node.NewAPI(api.config, api.scheme, api.client, cfg.NodeName, cfg.Namespace, memory, func() { agent.Wake() }, log)
 	agent = node.New(node.Options{
 		Name: cfg.NodeName, APIServer: api.addresses, SyncInterval: cfg.SyncInterval, ResyncInterval: cfg.ResyncInterval,
-		EndOfRIBTimeout: cfg.EndOfRIBTimeout, Logger: log,
+		EndOfRIBTimeout: cfg.EndOfRIBTimeout, VXLAN: dataplane.VXLAN{VNI: cfg.VXLANVNI, Port: uint16(cfg.VXLANPort)}, Logger: log,
 		Attached: func() ([]store.Found, error) { return attached(namespaceDir) },
 	}, node.Ports{
 		Intents: source, Speaker: bgp, Routes: table, Store: addresses,
-		Links: links{pods, sysctlFile(cfg)}, Runtime: keeper(cfg, log),
+		Links: links{pods, sysctlFile(cfg)}, Runtime: keeper(cfg, log), Overlay: vxlan,
 	})
 	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Interval: statusInterval, Logger: log}
 
@@ -102,6 +109,13 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 			return err
 		}
 		return wakeOn(ctx, "the kernel's routes", changes, agent.Wake)
+	})
+	g.Go(func() error {
+		changes, err := vxlan.Watch(ctx)
+		if err != nil {
+			return err
+		}
+		return wakeOn(ctx, "the overlay device", changes, agent.Wake)
 	})
 	g.Go(func() error { return stored.run(ctx, agent.Wake) })
 	g.Go(func() error { return wakeOnConf(ctx, offered, agent.Wake) })

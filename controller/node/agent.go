@@ -14,6 +14,7 @@ import (
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/plan"
 	"fairlead.dev/controller/view"
+	"fairlead.dev/dataplane"
 )
 
 // Options of an Agent.
@@ -32,6 +33,8 @@ type Options struct {
 	// EndOfRIBTimeout is how long after the start of BGP learned routes of an
 	// earlier agent are kept while a peer has not sent its End-of-RIB.
 	EndOfRIBTimeout time.Duration
+	// VXLAN is the overlay's, for pools with an encapsulation.
+	VXLAN dataplane.VXLAN
 	// Attached lists the addresses in the pods' namespaces: those of fairlead-ipam
 	// are in no route of ours. nil finds none.
 	Attached func() ([]store.Found, error)
@@ -58,6 +61,7 @@ type Agent struct {
 	deadline    time.Time // of ribComplete
 	lastProblem map[string]bool
 	idle        idle
+	overlay     overlay
 }
 
 // New returns an Agent over its ports.
@@ -194,7 +198,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(prepareErr, adoptErr, err)
 	}
-	p, problems := plan.Compute(snapshot)
+	p, problems, device, overlayErr := a.compute(snapshot)
 	a.logProblems(problems)
 	if a.engine != p.BGP.Global {
 		// BGP does not run, or is about to start anew: its RIB will be empty and
@@ -202,8 +206,8 @@ func (a *Agent) sync(ctx context.Context) error {
 		a.ribComplete, heard = false, nil
 		a.deadline = time.Now().Add(a.opts.EndOfRIBTimeout)
 	}
-	done := a.apply(ctx, p, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
-	done.err = errors.Join(prepareErr, adoptErr, ribErr, done.err)
+	done := a.apply(ctx, p, device, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
+	done.err = errors.Join(prepareErr, adoptErr, ribErr, overlayErr, done.err)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
 	offerErr := a.offer(&v, p.Awaited)
 	a.publish(v)

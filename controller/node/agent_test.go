@@ -48,6 +48,7 @@ type rig struct {
 	found    []store.Found
 	foundErr error
 	runtime  *criRuntime
+	overlay  *fake.Overlay
 }
 
 // criRuntime is told that the node is ready.
@@ -138,6 +139,8 @@ func (l *links) Prepare() error {
 	return l.failure
 }
 
+func (l *links) UplinkMTU() (uint32, error) { return 1500, nil }
+
 func (l *links) Addresses() ([]netip.Prefix, error) {
 	return []netip.Prefix{netip.MustParsePrefix("10.1.0.11/24")}, nil
 }
@@ -156,7 +159,7 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{speaker: bgpfake.New(), store: s, dir: dir, links: &links{}, runtime: &criRuntime{}, intents: &intents{known: true, in: plan.Intent{
+	r := &rig{speaker: bgpfake.New(), store: s, dir: dir, links: &links{}, runtime: &criRuntime{}, overlay: &fake.Overlay{}, intents: &intents{known: true, in: plan.Intent{
 		Node: v1alpha1.BGPNode{
 			ObjectMeta: metav1.ObjectMeta{Name: "n1"},
 			Spec:       v1alpha1.BGPNodeSpec{NodeUID: "u", ASNumber: 65101, RouterID: "10.1.0.11", ListenPort: 179, GracefulRestartSeconds: 120},
@@ -175,8 +178,9 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 	r.Agent = node.New(node.Options{
 		Name: "n1", SyncInterval: 100 * time.Millisecond, ResyncInterval: time.Minute, EndOfRIBTimeout: 2 * time.Minute,
 		Attached: func() ([]store.Found, error) { return r.found, r.foundErr },
+		VXLAN:    dataplane.VXLAN{VNI: 4096, Port: 4789},
 		Logger:   slog.New(slog.DiscardHandler),
-	}, node.Ports{Intents: r.intents, Speaker: r.speaker, Routes: r.kernel, Store: r.store, Links: r.links, Runtime: r.runtime})
+	}, node.Ports{Intents: r.intents, Speaker: r.speaker, Routes: r.kernel, Store: r.store, Links: r.links, Runtime: r.runtime, Overlay: r.overlay})
 	return r
 }
 

@@ -23,18 +23,21 @@ type applied struct {
 	announced []netip.Prefix
 	// released are the UIDs of blocks of which the node holds nothing now.
 	released []string
+	// vtep says that other nodes may send to the overlay device.
+	vtep bool
 	// peerErr is about single peers, err about everything else.
 	err, peerErr error
 }
 
 // apply makes the plan true: lease, program, read back, advertise; withdraw,
 // then unprogram. A failed step does not stop those that do not need it.
-func (a *Agent) apply(ctx context.Context, p plan.Plan, prune bool) applied {
-	var out applied
+func (a *Agent) apply(ctx context.Context, p plan.Plan, device dataplane.OverlayResult, prune bool) applied {
+	out := applied{vtep: device.Up && p.Overlay.Wanted}
 	storeErr := a.ports.Store.Update(func(s *store.State) error {
 		s.SetLeases(p.Leases)
+		err := a.holdOverlay(s, p)
 		out.leases = leases(*s, plan.Intent{})
-		return nil
+		return err
 	})
 	if storeErr != nil {
 		out.leases = nil
@@ -66,6 +69,9 @@ func (a *Agent) apply(ctx context.Context, p plan.Plan, prune bool) applied {
 		}
 	}
 	out.err = errors.Join(storeErr, speakErr, pruneErr)
+	if out.err == nil && prune && len(out.routes.Surplus) == 0 {
+		out.err = a.finishOverlay(p, device.Surplus)
+	}
 	if out.err == nil && len(out.routes.Surplus) == 0 {
 		out.released = p.Released
 	}

@@ -210,7 +210,7 @@ func (a *API) read(ctx context.Context) (plan.Intent, bool, error) {
 		// ranges no route would be accepted from any peer.
 		in.Ranges = slices.Clone(a.last.Ranges)
 	}
-	if err := a.followMesh(ctx, in.Node.Spec.Mesh); err != nil {
+	if err := a.followMesh(ctx, in.Node.Spec.Mesh || plan.Encapsulated(in.Pools)); err != nil {
 		return in, false, err
 	}
 	if a.mesh != nil {
@@ -226,7 +226,8 @@ func (a *API) read(ctx context.Context) (plan.Intent, bool, error) {
 	return in, true, nil
 }
 
-// followMesh watches all BGPNodes and IPBlocks exactly while the node is in the mesh.
+// followMesh watches all BGPNodes and IPBlocks exactly while the node is in the
+// mesh or a pool has an encapsulation.
 func (a *API) followMesh(ctx context.Context, mesh bool) error {
 	switch {
 	case mesh && a.mesh == nil:

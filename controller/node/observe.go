@@ -34,8 +34,13 @@ func (a *Agent) observe(in plan.Intent) (s plan.Snapshot, ribErr, err error) {
 	case ribErr != nil:
 		ribErr = fmt.Errorf("read the RIB: %w", ribErr)
 	}
+	overlay, err := a.observeOverlay(state)
+	if err != nil {
+		return s, nil, err
+	}
 	return plan.Snapshot{
 		Intent:     in,
+		Overlay:    overlay,
 		Local:      local,
 		APIServer:  a.opts.APIServer,
 		RIB:        rib,

@@ -26,6 +26,7 @@ type Ports struct {
 	Store   AddressStore
 	Links   Links
 	Runtime Runtime
+	Overlay Overlay
 }
 
 // Speaker speaks BGP.
@@ -43,6 +44,14 @@ type RouteTable interface {
 	Apply(want []dataplane.Route, prune bool) (dataplane.Result, error)
 }
 
+// Overlay is the node's VXLAN device.
+type Overlay interface {
+	// Find returns the overlay addresses on it, and whether it is there.
+	Find() (addresses []netip.Addr, there bool, err error)
+	// Apply makes it as wanted, nil for none, and removes only if prune is set.
+	Apply(want *dataplane.Overlay, prune bool) (dataplane.OverlayResult, error)
+}
+
 // AddressStore is the node's, shared with the CNI plugin.
 type AddressStore interface {
 	Read() (store.State, error)
@@ -58,6 +67,8 @@ type Links interface {
 	Pods() ([]string, error)
 	// PodRoutes are the kernel's routes to pods.
 	PodRoutes() ([]dataplane.PodRoute, error)
+	// UplinkMTU is the smallest of the uplinks'.
+	UplinkMTU() (uint32, error)
 	// Prepare sets what forwarding needs, also on links that came later.
 	Prepare() error
 }

@@ -39,6 +39,9 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 			Wanted: int64(len(p.Routes)), Installed: int64(installed.Count()), Failed: int64(len(done.routes.Failed)),
 		},
 	}
+	if done.vtep {
+		st.VTEP = &v1alpha1.VTEP{VNI: int32(p.Overlay.Want.VNI), Port: int32(p.Overlay.Want.Port)}
+	}
 	if p.BGP.Global.RouterID.IsValid() {
 		st.RouterID = p.BGP.Global.RouterID.String()
 	}
@@ -132,9 +135,12 @@ func viewRoutes(s plan.Snapshot, p plan.Plan, r dataplane.Result, installed plan
 	out := make([]view.Route, 0, len(p.Routes)+len(p.Refused))
 	for i, w := range p.Routes {
 		row := view.Route{Prefix: w.Prefix, Origin: "learned", NextHops: w.NextHops, Installed: installed.At(i), Advertised: announced[w.Prefix]}
-		if w.Kind == dataplane.Blackhole {
+		switch {
+		case w.Kind == dataplane.Blackhole:
 			row.Origin = "block"
-		} else {
+		case p.Overlay.Nodes[w.Prefix] != "":
+			row.Origin = "lease"
+		default:
 			x := learnedAs(s.RIB, w.Prefix)
 			row.From, row.Stale = x.Peers, x.Stale
 		}

@@ -37,7 +37,8 @@ type Node struct {
 // Route is one prefix on its way from the RIB to the kernel.
 type Route struct {
 	Prefix netip.Prefix `json:"prefix"`
-	// Origin is "block" for our own and "learned" for a peer's.
+	// Origin is "block" for our own, "learned" for a peer's, and "lease" for another
+	// node's block that is routed because a pool has an encapsulation.
 	Origin string `json:"origin"`
 	// NextHops, sorted; empty for a block of our own.
 	NextHops []netip.Addr `json:"nextHops,omitempty"`

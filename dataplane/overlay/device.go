@@ -56,10 +56,13 @@ func (d *Device) Close() error {
 	return d.conn.Close()
 }
 
-// Find returns the overlay addresses on the device, sorted, and whether there is
-// a device at all.
+// Find returns the overlay addresses on the device, sorted, and whether it is
+// there: one that is not ours is not.
 func (d *Device) Find() (addresses []netip.Addr, there bool, err error) {
 	link, err := d.find()
+	if errors.Is(err, ErrForeign) {
+		return nil, false, nil
+	}
 	if err != nil || link == nil {
 		return nil, false, err
 	}
@@ -82,6 +85,9 @@ func (d *Device) Find() (addresses []netip.Addr, there bool, err error) {
 func (d *Device) Apply(want *dataplane.Overlay, prune bool) (dataplane.OverlayResult, error) {
 	var result dataplane.OverlayResult
 	link, err := d.find()
+	if errors.Is(err, ErrForeign) && want == nil {
+		link, err = nil, nil
+	}
 	if err != nil {
 		return result, err
 	}

@@ -312,12 +312,11 @@ func TestNewDevice(t *testing.T) {
 func TestForeignDevice(t *testing.T) {
 	n := newNode(t, "overlay")
 	n.ip(t, "link add fairlead-vxlan type bridge")
-	for _, want := range []*dataplane.Overlay{wanted(), nil} {
-		err := n.tryApply(t, want, true)
-		if !errors.Is(err, ErrForeign) || !strings.Contains(fmt.Sprint(err), `kind "bridge"`) || !strings.Contains(fmt.Sprint(err), "ip link delete fairlead-vxlan") {
-			t.Errorf("got %v", err)
-		}
+	err := n.tryApply(t, wanted(), true)
+	if !errors.Is(err, ErrForeign) || !strings.Contains(fmt.Sprint(err), `kind "bridge"`) || !strings.Contains(fmt.Sprint(err), "ip link delete fairlead-vxlan") {
+		t.Errorf("got %v", err)
 	}
+	n.apply(t, nil, true)
 	n.ip(t, "link show fairlead-vxlan type bridge")
 }
 
