@@ -15,6 +15,22 @@ type NAT struct {
 	// Default4 and Default6 are the links that the default route of a family goes
 	// by, sorted.
 	Default4, Default6 []string
+	// Unsupported says that the kernel has no such table.
+	Unsupported bool
+}
+
+// planUnsupported says of each pool what its pods have to do without.
+func planUnsupported(s Snapshot) []Problem {
+	var problems []Problem
+	for _, p := range s.Intent.Pools {
+		if s.NAT.Unsupported && p.Spec.NATOutgoing {
+			problems = append(problems, Problem{
+				"IPPool/" + p.Name, "spec.natOutgoing",
+				"is true, but the kernel of node " + s.Intent.Node.Name + " has no nf_tables: what its pods send leaves with their own addresses",
+			})
+		}
+	}
+	return problems
 }
 
 // planNAT decides what is translated, and to what. Whatever an AddressPlan entry

@@ -58,6 +58,7 @@ func Compute(s Snapshot) (Plan, []Problem) {
 	guard := func(p netip.Prefix) string { return refusal(p, s, blocks.ours, ipamOnly, peers.sessions) }
 	overlay, refused, bad := planOverlay(s, node, blocks, guard)
 	report(bad...)
+	report(planUnsupported(s)...)
 	learned := planLearned(s, blocks.ours, overlay.Nodes, guard, refused)
 
 	p := Plan{
