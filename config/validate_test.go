@@ -87,8 +87,8 @@ func TestValidateJoins(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted an empty Agent")
 	}
-	if got := len(strings.Split(err.Error(), "\n")); got != 10 {
-		t.Errorf("%d problems, want 10:\n%v", got, err)
+	if got := len(strings.Split(err.Error(), "\n")); got != 12 {
+		t.Errorf("%d problems, want 12:\n%v", got, err)
 	}
 }
 
