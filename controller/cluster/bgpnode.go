@@ -24,6 +24,7 @@ func decideBGPNodes(s *State) (want []v1alpha1.BGPNode, refused []refusal) {
 	ids := newRouterIDs(granted)
 	gov := govern(s)
 	peers, _ := peerSelectors(s.Peers)
+	states := s.nodeStatesByName()
 
 	for i := range s.Nodes {
 		node := &s.Nodes[i]
@@ -39,6 +40,7 @@ func decideBGPNodes(s *State) (want []v1alpha1.BGPNode, refused []refusal) {
 				GracefulRestartSeconds: set.GracefulRestartSeconds,
 				Mesh: set.NodeMesh == v1alpha1.NodeMeshEnabled ||
 					set.NodeMesh == v1alpha1.NodeMeshAuto && len(peers.match(node.Labels)) == 0,
+				VTEP: vtepOf(string(node.UID), states[node.Name]),
 			},
 		})
 	}
@@ -83,7 +85,8 @@ func sameBGPNode(have, want *v1alpha1.BGPNode) bool {
 
 func equalSpec(a, b v1alpha1.BGPNodeSpec) bool {
 	return a.NodeUID == b.NodeUID && a.ASNumber == b.ASNumber && a.RouterID == b.RouterID &&
-		a.ListenPort == b.ListenPort && a.GracefulRestartSeconds == b.GracefulRestartSeconds && a.Mesh == b.Mesh
+		a.ListenPort == b.ListenPort && a.GracefulRestartSeconds == b.GracefulRestartSeconds && a.Mesh == b.Mesh &&
+		sameVTEP(a.VTEP, b.VTEP)
 }
 
 // routerIDs are the BGP identifiers in use: no two nodes have one (RFC 6286).
