@@ -65,6 +65,11 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		return err
 	}
 	defer vxlan.Close()
+	packets, err := newPacketFilter(log)
+	if err != nil {
+		return err
+	}
+	defer packets.close()
 	bgp, err := speaker.New(speaker.Options{Logger: log})
 	if err != nil {
 		return err
@@ -85,7 +90,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		EndOfRIBTimeout: cfg.EndOfRIBTimeout, VXLAN: dataplane.VXLAN{VNI: cfg.VXLANVNI, Port: uint16(cfg.VXLANPort)}, Logger: log,
 		Attached: func() ([]store.Found, error) { return attached(namespaceDir) },
 	}, node.Ports{
-		Intents: source, Speaker: bgp, Routes: table, Store: addresses,
+		Intents: source, Speaker: bgp, Routes: table, Store: addresses, Filter: packets,
 		Links: links{pods, sysctlFile(cfg)}, Runtime: keeper(cfg, log), Overlay: vxlan,
 	})
 	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Interval: statusInterval, Logger: log}
@@ -117,6 +122,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		}
 		return wakeOn(ctx, "the overlay device", changes, agent.Wake)
 	})
+	packets.watch(ctx, g, agent.Wake)
 	g.Go(func() error { return stored.run(ctx, agent.Wake) })
 	g.Go(func() error { return wakeOnConf(ctx, offered, agent.Wake) })
 	servers.serve(ctx, g, agent)

@@ -198,6 +198,8 @@ func (a *Agent) sync(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(prepareErr, adoptErr, err)
 	}
+	var lookErr error
+	snapshot.NAT, lookErr = a.ports.Filter.Look()
 	p, problems, device, overlayErr := a.compute(snapshot)
 	a.logProblems(problems)
 	if a.engine != p.BGP.Global {
@@ -206,8 +208,10 @@ func (a *Agent) sync(ctx context.Context) error {
 		a.ribComplete, heard = false, nil
 		a.deadline = time.Now().Add(a.opts.EndOfRIBTimeout)
 	}
+	// Before any pod can start that is to be translated, and before its block is announced.
+	filterErr := a.ports.Filter.Apply(p.Filter)
 	done := a.apply(ctx, p, device, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
-	done.err = errors.Join(prepareErr, adoptErr, ribErr, overlayErr, done.err)
+	done.err = errors.Join(prepareErr, adoptErr, ribErr, lookErr, overlayErr, filterErr, done.err)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
 	offerErr := a.offer(&v, p.Awaited)
 	a.publish(v)

@@ -48,6 +48,7 @@ type rig struct {
 	found    []store.Found
 	foundErr error
 	runtime  *criRuntime
+	filter   packetFilter
 	overlay  *fake.Overlay
 }
 
@@ -100,6 +101,36 @@ func (k *kernel) prefixes(t *testing.T) []netip.Prefix {
 		out = append(out, r.Prefix)
 	}
 	return out
+}
+
+// packetFilter is the table that the test plays.
+type packetFilter struct {
+	sync.Mutex
+	nat     plan.NAT
+	applied []dataplane.Filter
+	// before is run at each Apply.
+	before  func()
+	failure error
+}
+
+func (f *packetFilter) Look() (plan.NAT, error) {
+	f.Lock()
+	defer f.Unlock()
+	return f.nat, nil
+}
+
+func (f *packetFilter) Apply(want dataplane.Filter) error {
+	f.Lock()
+	defer f.Unlock()
+	if f.before != nil {
+		f.before()
+	}
+	if f.failure != nil {
+		return f.failure
+	}
+	f.nat.Held = want
+	f.applied = append(f.applied, want)
+	return nil
 }
 
 type intents struct {
@@ -180,7 +211,7 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 		Attached: func() ([]store.Found, error) { return r.found, r.foundErr },
 		VXLAN:    dataplane.VXLAN{VNI: 4096, Port: 4789},
 		Logger:   slog.New(slog.DiscardHandler),
-	}, node.Ports{Intents: r.intents, Speaker: r.speaker, Routes: r.kernel, Store: r.store, Links: r.links, Runtime: r.runtime, Overlay: r.overlay})
+	}, node.Ports{Intents: r.intents, Speaker: r.speaker, Routes: r.kernel, Store: r.store, Links: r.links, Filter: &r.filter, Runtime: r.runtime, Overlay: r.overlay})
 	return r
 }
 

@@ -25,6 +25,7 @@ type Ports struct {
 	Routes  RouteTable
 	Store   AddressStore
 	Links   Links
+	Filter  PacketFilter
 	Runtime Runtime
 	Overlay Overlay
 }
@@ -71,6 +72,14 @@ type Links interface {
 	UplinkMTU() (uint32, error)
 	// Prepare sets what forwarding needs, also on links that came later.
 	Prepare() error
+}
+
+// PacketFilter is the node's nft table, as far as it is ours.
+type PacketFilter interface {
+	// Look tells what it holds, and what the node's default routes are. With an
+	// error it tells what it knows.
+	Look() (plan.NAT, error)
+	Apply(want dataplane.Filter) error
 }
 
 // Runtime is the node's container runtime, as far as it must be told of us.
