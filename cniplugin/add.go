@@ -77,7 +77,7 @@ func attach(c conf, r request, asked demand, node *link.Node, pod *link.Namespac
 		return spec, fmt.Errorf("interface %s: %w", r.ifName, link.ErrPodLinkExists)
 	}
 	if c.MTU == 0 {
-		mtu, err := node.UplinkMTU()
+		mtu, err := node.PodMTU()
 		if err != nil {
 			return spec, err
 		}

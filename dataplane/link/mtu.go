@@ -1,8 +1,12 @@
 package link
 
 import (
+	"errors"
 	"net/netip"
 
+	"golang.org/x/sys/unix"
+
+	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/nl"
 )
 
@@ -17,6 +21,27 @@ const mtuMax = 65535
 var internet = []netip.Addr{
 	netip.AddrFrom4([4]byte{223, 255, 255, 254}),
 	netip.MustParseAddr("2000::1"),
+}
+
+// PodMTU is that of new pods' links: UplinkMTU, or the overlay device's where there
+// is one, since what a pod sends may go over it.
+func (n *Node) PodMTU() (uint32, error) {
+	mtu, err := n.UplinkMTU()
+	if err != nil {
+		return 0, err
+	}
+	overlay, err := n.conn.Index(dataplane.OverlayLink)
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return mtu, nil
+	case err != nil:
+		return 0, err
+	}
+	inner, err := n.conn.MTU(overlay)
+	if errors.Is(err, unix.ENODEV) { // gone meanwhile
+		return mtu, nil
+	}
+	return min(mtu, inner), err
 }
 
 // UplinkMTU is the smallest MTU of the links that default routes lead to; on a
@@ -64,15 +89,20 @@ func addHops(links map[uint32]bool, hops []nl.Hop) {
 	}
 }
 
-// addressedLinks leaves pods' links out: they have at most a link-local address.
+// addressedLinks leaves out the overlay, which goes over the others, and pods'
+// links: they have at most a link-local address.
 func (n *Node) addressedLinks() (map[uint32]bool, error) {
 	addrs, err := n.conn.Addresses()
 	if err != nil {
 		return nil, err
 	}
+	overlay, err := n.conn.Index(dataplane.OverlayLink)
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return nil, err
+	}
 	links := map[uint32]bool{}
 	for _, a := range addrs {
-		if a.Prefix.Addr().IsGlobalUnicast() {
+		if a.Prefix.Addr().IsGlobalUnicast() && a.Link != overlay {
 			links[a.Link] = true
 		}
 	}
