@@ -18,8 +18,7 @@ const (
 	Blackhole
 	// Unknown is what List says of a prefix that our protocol number holds in a
 	// way in which Fairlead would not write it: another metric, a weight, a
-	// second route beside ours. It is never wanted; Diff replaces or
-	// deletes it.
+	// second route beside ours. It is never wanted; Apply replaces or deletes it.
 	Unknown
 )
 
@@ -44,20 +43,6 @@ type Route struct {
 	// the route is written. Invalid lets the kernel choose. An IPv4 route goes
 	// with its source, without a notification of its own.
 	Source netip.Addr
-}
-
-// Result is what Apply left behind.
-type Result struct {
-	// Installed are our routes that the kernel holds and uses, read back from
-	// it and sorted by prefix: also those that nobody wants any more but that
-	// were not to be pruned, and what holds the place of a failed replacement.
-	Installed []Route
-	// Failed says for each wanted prefix that is not in Installed as wanted, why.
-	Failed map[netip.Prefix]error
-	// Surplus are the prefixes of our routes in the kernel that were not wanted,
-	// sorted: also of those that are not in Installed because of their odd form
-	// or because a foreign route is in their way.
-	Surplus []netip.Prefix
 }
 
 // Errors of Validate.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"fairlead.dev/dataplane"
 )
@@ -124,3 +125,27 @@ func TestSift(t *testing.T) {
 		t.Errorf("also failed: %v", failed)
 	}
 }
+
+func via(prefix string, hops ...string) dataplane.Route {
+	r := dataplane.Route{Prefix: netip.MustParsePrefix(prefix)}
+	for _, hop := range hops {
+		r.NextHops = append(r.NextHops, netip.MustParseAddr(hop))
+	}
+	return r
+}
+
+func onLink(r dataplane.Route, link string) dataplane.Route {
+	r.Link = link
+	return r
+}
+
+func from(r dataplane.Route, source string) dataplane.Route {
+	r.Source = netip.MustParseAddr(source)
+	return r
+}
+
+func blackhole(prefix string) dataplane.Route {
+	return dataplane.Route{Prefix: netip.MustParsePrefix(prefix), Kind: dataplane.Blackhole}
+}
+
+var sameRoutes = cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(dataplane.Route.Equal)}

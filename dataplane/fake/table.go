@@ -86,23 +86,32 @@ func (t *Table) Apply(want []dataplane.Route, prune bool) (dataplane.Result, err
 		return dataplane.Result{}, t.dumpErr
 	}
 	good, failed := dataplane.Sift(want)
-	ops := dataplane.Diff(good, t.list())
+	result := dataplane.Result{Seen: true, Failed: failed}
 	if t.routes == nil {
 		t.routes = map[netip.Prefix]dataplane.Route{}
 	}
-	for _, r := range slices.Concat(ops.Replace, ops.Add) {
+	for _, r := range good {
+		if old, ok := t.routes[r.Prefix]; ok && old.Equal(r) {
+			continue
+		}
 		if err := t.refused[r.Prefix]; err != nil {
 			failed[r.Prefix] = fmt.Errorf("route %s: %w", r, err)
 			continue
 		}
 		t.routes[r.Prefix] = r
 	}
-	for _, r := range ops.Delete {
-		if _, wanted := failed[r.Prefix]; prune && !wanted {
+	for _, r := range t.list() {
+		_, wanted := dataplane.Find(good, r.Prefix)
+		switch {
+		case wanted || failed[r.Prefix] != nil:
+		case prune:
 			delete(t.routes, r.Prefix)
+		default:
+			result.Surplus = append(result.Surplus, r.Prefix)
 		}
 	}
-	return dataplane.Result{Installed: t.list(), Failed: failed, Surplus: dataplane.Surplus(want, t.list())}, nil
+	result.Settle(good)
+	return result, nil
 }
 
 // Watch is dataplane/route's Table.Watch: it tells of Drop.

@@ -149,7 +149,7 @@ func BenchmarkReceive(b *testing.B) {
 			if turn%2 == 0 { // what stays as it is, is not told
 				r = learned(i)
 			}
-			msgs[i] = ReplaceRoute(r)
+			msgs[i] = replace(r)
 		}
 		c.Batch(msgs)
 		for told := 0; told < len(msgs); {
@@ -163,15 +163,10 @@ func BenchmarkReceive(b *testing.B) {
 
 func writeBatch(b *testing.B, c *Conn) {
 	b.Helper()
-	msgs := make([]Message, benchRoutes)
-	for i := range msgs {
-		msgs[i] = ReplaceRoute(learned(i))
-	}
-	for _, err := range c.Batch(msgs) {
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
+	c.Send(benchRoutes, func(i int, out []byte) []byte {
+		r := learned(i)
+		return Replace.Append(out, &r)
+	}, func(_ int, err error) { b.Fatal(err) })
 }
 
 func libraryRoute(i int) *netlink.Route {

@@ -17,9 +17,27 @@ var ErrInterrupted = errors.New("dump interrupted by changes")
 // dumpAttempts bounds how often an interrupted dump is tried again.
 const dumpAttempts = 5
 
-// collect dumps and keeps what parse makes of each entry and keeps. Of a group
-// (RTNLGRP_*_ROUTE, 0 for none) a notification during the dump counts as an
-// interruption.
+// collect dumps and keeps what parse makes of each entry and keeps.
+func collect[T any](c *Conn, req Message, group int, parse func(body []byte) (item T, keep bool, err error)) ([]T, error) {
+	var items []T
+	err := c.attempt(req, group, func() func([]byte) error {
+		items = items[:0]
+		return func(body []byte) error {
+			item, keep, err := parse(body)
+			if keep {
+				items = append(items, item)
+			}
+			return err
+		}
+	})
+	return items, err
+}
+
+// attempt dumps, and does so again while it is interrupted, dumpAttempts times at
+// most. Each time start says who is handed the entries: they are all that there
+// is, unless the error is ErrInterrupted, and those of earlier times are void. Of
+// a group (RTNLGRP_*_ROUTE, 0 for none) a notification during the dump counts as
+// an interruption.
 //
 // The kernel itself does not say when a route dump was upset by a change: neither
 // family's sets NLM_F_DUMP_INTR. IPv6 goes back to the start of the tree after
@@ -27,25 +45,16 @@ const dumpAttempts = 5
 // meanwhile hides another that is there, and one added makes another appear
 // twice (fib6_dump_table). It notifies under the same lock as it changes and
 // walks, so no such change escapes a member of the group.
-func collect[T any](c *Conn, req Message, group int, parse func(body []byte) (item T, keep bool, err error)) ([]T, error) {
-	var items []T
+func (c *Conn) attempt(req Message, group int, start func() (each func(body []byte) error)) error {
 	var err error
 	for range dumpAttempts {
-		items = items[:0]
-		err = c.watched(group, func() error {
-			return c.dump(req, group, func(body []byte) error {
-				item, keep, err := parse(body)
-				if keep {
-					items = append(items, item)
-				}
-				return err
-			})
-		})
+		each := start()
+		err = c.watched(group, func() error { return c.dump(req, group, each) })
 		if !errors.Is(err, ErrInterrupted) {
 			break
 		}
 	}
-	return items, err
+	return err
 }
 
 // watched dumps as a member of the group.

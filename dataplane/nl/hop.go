@@ -56,7 +56,7 @@ func (h Hop) appendGateway(b []byte, of uint8) []byte {
 	case !h.Addr.IsValid():
 		return b
 	case family(h.Addr) == of:
-		return appendAttr(b, unix.RTA_GATEWAY, h.Addr.AsSlice())
+		return appendAddr(b, unix.RTA_GATEWAY, h.Addr)
 	}
 	// struct rtvia: the family and the address.
 	value := binary.NativeEndian.AppendUint16(nil, uint16(family(h.Addr)))
@@ -86,19 +86,22 @@ func (p *routeParser) multipath(b []byte) error {
 		}
 		hop := Hop{Link: binary.NativeEndian.Uint32(b[4:])}
 		extra := hop.setFlags(b[2]) || b[3] != 0 // a weight, told less one
-		err := attrs(b[unix.SizeofRtNexthop:length], func(typ uint16, value []byte) (err error) {
-			switch typ {
-			case unix.RTA_GATEWAY:
-				hop.Addr, err = p.addr(value)
-			case unix.RTA_VIA:
-				hop.Addr, err = via(value)
-			default:
-				extra = true
+		for rest := b[unix.SizeofRtNexthop:length]; len(rest) > 0; {
+			typ, value, next, err := nextAttr(rest)
+			if err == nil {
+				switch typ {
+				case unix.RTA_GATEWAY:
+					hop.Addr, err = p.addr(value)
+				case unix.RTA_VIA:
+					hop.Addr, err = via(value)
+				default:
+					extra = true
+				}
 			}
-			return err
-		})
-		if err != nil {
-			return err
+			if err != nil {
+				return err
+			}
+			rest = next
 		}
 		p.route.Extra = p.route.Extra || extra
 		p.route.Hops = append(p.route.Hops, hop)

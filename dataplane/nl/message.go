@@ -36,25 +36,35 @@ func nest(typ int, children ...rtnl.NetlinkRequestData) *rtnl.RtAttr {
 	return a
 }
 
-// attrs hands every attribute in b to each, its nesting and byte-order flags
-// taken off the type, until it returns an error. The library's ParseRouteAttr
-// panics where this says ErrMalformed, and allocates.
+// attrs hands every attribute in b to each, until it returns an error. The
+// library's ParseRouteAttr panics where this says ErrMalformed, and allocates.
 func attrs(b []byte, each func(typ uint16, value []byte) error) error {
-	const flags = unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER
 	for len(b) > 0 {
-		if len(b) < unix.SizeofRtAttr {
-			return fmt.Errorf("%w: %d bytes of an attribute", ErrMalformed, len(b))
+		typ, value, rest, err := nextAttr(b)
+		if err == nil {
+			err = each(typ, value)
 		}
-		length := int(binary.NativeEndian.Uint16(b))
-		if length < unix.SizeofRtAttr || length > len(b) {
-			return fmt.Errorf("%w: attribute of %d in %d", ErrMalformed, length, len(b))
-		}
-		if err := each(binary.NativeEndian.Uint16(b[2:])&^flags, b[unix.SizeofRtAttr:length]); err != nil {
+		if err != nil {
 			return err
 		}
-		b = b[min(aligned(length), len(b)):]
+		b = rest
 	}
 	return nil
+}
+
+// nextAttr takes the first attribute off b, and off its type the flags for
+// nesting and byte order.
+func nextAttr(b []byte) (typ uint16, value, rest []byte, err error) {
+	const flags = unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER
+	if len(b) < unix.SizeofRtAttr {
+		return 0, nil, nil, fmt.Errorf("%w: %d bytes of an attribute", ErrMalformed, len(b))
+	}
+	length := int(binary.NativeEndian.Uint16(b))
+	if length < unix.SizeofRtAttr || length > len(b) {
+		return 0, nil, nil, fmt.Errorf("%w: attribute of %d in %d", ErrMalformed, length, len(b))
+	}
+	typ = binary.NativeEndian.Uint16(b[2:]) &^ flags
+	return typ, b[unix.SizeofRtAttr:length], b[min(aligned(length), len(b)):], nil
 }
 
 // aligned is NLMSG_ALIGN and RTA_ALIGN.

@@ -16,34 +16,48 @@ const rtaNexthopID = 30
 // no forwarding table: cache entries, multicast routes; nor for IPv6 routes that
 // depend on the source, which have another key.
 func ParseRoute(b []byte) (r Route, ok bool, err error) {
+	ok, err = r.parse(b)
+	return r, ok, err
+}
+
+// parse is ParseRoute into memory that is used again and again.
+func (r *Route) parse(b []byte) (ok bool, err error) {
 	if len(b) < unix.SizeofRtMsg {
-		return r, false, fmt.Errorf("%w: route of %d bytes", ErrMalformed, len(b))
+		return false, fmt.Errorf("%w: route of %d bytes", ErrMalformed, len(b))
 	}
 	msg := rtnl.DeserializeRtMsg(b)
 	zero, known := unspecified(msg.Family)
 	if !known || msg.Src_len != 0 || msg.Flags&unix.RTM_F_CLONED != 0 {
-		return r, false, nil
+		return false, nil
 	}
-	r = Route{
+	*r = Route{
 		Prefix: netip.PrefixFrom(zero, int(msg.Dst_len)), TOS: msg.Tos,
 		Table: uint32(msg.Table), Protocol: msg.Protocol, Type: msg.Type,
+		Hops:  r.Hops[:0],
 		Extra: msg.Scope != unix.RT_SCOPE_UNIVERSE,
 	}
-	p := routeParser{route: &r}
-	if err := attrs(b[unix.SizeofRtMsg:], p.attr); err != nil {
-		return r, false, fmt.Errorf("parse route: %w", err)
+	p := routeParser{route: r}
+	for rest := b[unix.SizeofRtMsg:]; len(rest) > 0; {
+		typ, value, next, err := nextAttr(rest)
+		if err == nil {
+			err = p.attr(typ, value)
+		}
+		if err != nil {
+			return false, fmt.Errorf("parse route: %w", err)
+		}
+		rest = next
 	}
 	if r.Prefix != r.Prefix.Masked() || !r.Prefix.IsValid() {
-		return r, false, fmt.Errorf("parse route: %w: prefix %s", ErrMalformed, r.Prefix)
+		return false, fmt.Errorf("parse route: %w: prefix %s", ErrMalformed, r.Prefix)
 	}
 	switch {
 	case p.object:
-		r.Hops = nil // they are the object's, and no route can be found by them
+		r.Hops = r.Hops[:0] // they are the object's, and no route can be found by them
 	case p.hop != Hop{}:
 		r.Extra = p.hop.setFlags(uint8(msg.Flags)) || r.Extra
-		r.Hops = []Hop{p.hop}
+		r.Hops = append(r.Hops[:0], p.hop)
 	}
-	return r, true, nil
+	return true, nil
 }
 
 func unspecified(family uint8) (zero netip.Addr, known bool) {

@@ -157,7 +157,7 @@ func FuzzParse(f *testing.F) {
 	r.Type, r.Hops = unix.RTN_UNICAST, []Hop{{Addr: netip.MustParseAddr("10.2.0.1"), Link: 3}, {Addr: netip.MustParseAddr("fe80::2"), Link: 4, OnLink: true}}
 	f.Add(body(AddRoute(r)))
 	f.Add(AddRoute(drop(1)).Serialize())
-	f.Add(append(DeleteRoute(r).Serialize(), AddRoute(drop(2)).Serialize()...))
+	f.Add(append(remove(r).Serialize(), AddRoute(drop(2)).Serialize()...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_ = walk(b, func(h unix.NlMsghdr, body []byte) error {
 			_, err := parseAck(h.Flags, body)

@@ -52,7 +52,7 @@ func reason(errno unix.Errno) string {
 	return ""
 }
 
-func rivalError(r nl.Route) error {
+func rivalError(r *nl.Route) error {
 	return fmt.Errorf("%w: protocol %s, metric %d", ErrForeign, protocolName(r.Protocol), r.Metric)
 }
 

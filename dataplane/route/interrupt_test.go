@@ -1,6 +1,7 @@
 package route
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"strings"
@@ -19,9 +20,16 @@ type interrupted struct {
 	err  error
 }
 
-func (k interrupted) Routes(family uint8, keep func(nl.Route) bool) ([]nl.Route, error) {
-	routes, err := k.kernel.Routes(family, func(r nl.Route) bool { return keep(r) && !k.hide(r) })
-	return routes, errors.Join(err, k.err)
+func (k interrupted) Scan(family uint8, start func() (visit func(*nl.Route))) error {
+	err := k.kernel.Scan(family, func() func(*nl.Route) {
+		visit := start()
+		return func(r *nl.Route) {
+			if !k.hide(*r) {
+				visit(r)
+			}
+		}
+	})
+	return errors.Join(err, k.err)
 }
 
 func TestInterruptedDumpDeletesNothing(t *testing.T) {
@@ -34,7 +42,8 @@ func TestInterruptedDumpDeletesNothing(t *testing.T) {
 	if !errors.Is(err, nl.ErrInterrupted) {
 		t.Errorf("error %v, want ErrInterrupted", err)
 	}
-	wantRoutes(t, res.Installed, via("10.244.1.0/26", "10.2.0.12"), blackhole("10.244.2.0/26"), blackhole("10.244.3.0/26"), blackhole("fd00:1::/122"))
+	wantSurplus(t, res, "10.244.2.0/26", "fd00:1::/122")
+	n.wantList(via("10.244.1.0/26", "10.2.0.12"), blackhole("10.244.2.0/26"), blackhole("10.244.3.0/26"), blackhole("fd00:1::/122"))
 	n.wantKernel("10.244.1.0/26 via 10.2.0.12 dev eth0 metric 1700", "blackhole 10.244.2.0/26 metric 1700",
 		"blackhole 10.244.3.0/26 metric 1700", "blackhole fd00:1::/122 dev lo metric 1700 pref medium")
 	if _, err := n.table.List(); !errors.Is(err, nl.ErrInterrupted) {
@@ -71,7 +80,7 @@ func TestFailedDumpTouchesNothing(t *testing.T) {
 	n.install(blackhole("10.244.2.0/26"))
 	n.table.kernel = interrupted{n.table.conn, func(nl.Route) bool { return false }, unix.ENOBUFS}
 	res, err := n.table.Apply([]dataplane.Route{blackhole("10.244.3.0/26")}, true)
-	if !errors.Is(err, unix.ENOBUFS) || len(res.Installed)+len(res.Failed) != 0 {
+	if !errors.Is(err, unix.ENOBUFS) || res.Seen || len(res.Failed) != 0 {
 		t.Errorf("Apply: %v, %v, want nothing and ENOBUFS", res, err)
 	}
 	n.wantKernel("blackhole 10.244.2.0/26 metric 1700")
@@ -80,12 +89,11 @@ func TestFailedDumpTouchesNothing(t *testing.T) {
 // lossy is a real kernel whose every answer to a batch gets lost.
 type lossy struct{ kernel }
 
-func (k lossy) Batch(msgs []nl.Message) []error {
-	results := k.kernel.Batch(msgs)
-	for i := range results {
-		results[i] = nl.ErrUnanswered
+func (k lossy) Send(n int, message func(int, []byte) []byte, refused func(int, error)) {
+	k.kernel.Send(n, message, func(int, error) {})
+	for i := range n {
+		refused(i, nl.ErrUnanswered)
 	}
-	return results
 }
 
 // The kernel's table is the truth, not its answers.
@@ -94,7 +102,7 @@ func TestLostAnswersAreReadBack(t *testing.T) {
 	n.table.kernel = lossy{n.table.conn}
 	good, bad := via("10.244.1.0/26", "10.2.0.11"), via("10.244.2.0/26", "192.0.2.1")
 	res := n.apply(true, good, bad)
-	wantRoutes(t, res.Installed, good)
+	n.wantList(good)
 	if len(res.Failed) != 1 || !errors.Is(res.Failed[bad.Prefix], nl.ErrUnanswered) {
 		t.Errorf("failed: %v, want one, ErrUnanswered", res.Failed)
 	}
@@ -103,14 +111,15 @@ func TestLostAnswersAreReadBack(t *testing.T) {
 // thief is a real kernel in which someone removes all that was written.
 type thief struct{ kernel }
 
-func (k thief) Batch(msgs []nl.Message) []error {
-	results := k.kernel.Batch(msgs)
-	for i, m := range msgs {
-		m.Type, m.Flags = unix.RTM_DELROUTE, unix.NLM_F_REQUEST
-		k.kernel.Batch([]nl.Message{m})
-		results[i] = nil
-	}
-	return results
+func (k thief) Send(n int, message func(int, []byte) []byte, refused func(int, error)) {
+	k.kernel.Send(n, message, refused)
+	k.kernel.Send(n, func(i int, b []byte) []byte {
+		after := message(i, b)
+		header := after[len(b):]
+		binary.NativeEndian.PutUint16(header[4:], unix.RTM_DELROUTE)
+		binary.NativeEndian.PutUint16(header[6:], unix.NLM_F_REQUEST)
+		return after
+	}, func(int, error) {})
 }
 
 func TestWhatVanishesIsNotInstalled(t *testing.T) {
@@ -118,7 +127,7 @@ func TestWhatVanishesIsNotInstalled(t *testing.T) {
 	n.table.kernel = thief{n.table.conn}
 	r := blackhole("10.244.1.0/26")
 	res := n.apply(true, r)
-	wantRoutes(t, res.Installed)
+	n.wantList()
 	if !errors.Is(res.Failed[r.Prefix], ErrVanished) {
 		t.Errorf("failed: %v, want ErrVanished", res.Failed)
 	}
@@ -128,15 +137,20 @@ func TestWhatVanishesIsNotInstalled(t *testing.T) {
 // was before: what looks like a surplus is all that there is.
 type double struct{ kernel }
 
-func (k double) Routes(family uint8, keep func(nl.Route) bool) ([]nl.Route, error) {
-	routes, err := k.kernel.Routes(family, keep)
-	var told []nl.Route
-	for _, r := range routes {
-		was := r
-		was.Hops = []nl.Hop{{Addr: netip.MustParseAddr("10.2.0.77"), Link: r.Hops[0].Link}}
-		told = append(told, was, r, r)
-	}
-	return told, errors.Join(err, nl.ErrInterrupted)
+func (k double) Scan(family uint8, start func() (visit func(*nl.Route))) error {
+	err := k.kernel.Scan(family, func() func(*nl.Route) {
+		visit := start()
+		return func(r *nl.Route) {
+			was := r.Clone()
+			if len(was.Hops) > 0 {
+				was.Hops[0].Addr = netip.MustParseAddr("10.2.0.77")
+			}
+			for _, told := range []*nl.Route{&was, r, r} {
+				visit(told)
+			}
+		}
+	})
+	return errors.Join(err, nl.ErrInterrupted)
 }
 
 func TestInterruptedDumpRemovesNoSurplus(t *testing.T) {

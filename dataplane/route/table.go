@@ -9,7 +9,6 @@ package route
 
 import (
 	"errors"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -20,12 +19,12 @@ import (
 	"fairlead.dev/dataplane/nl"
 )
 
-// kernel is what a Table needs of one. Errors of Routes that are
-// nl.ErrInterrupted come with the routes that were seen.
+// kernel is what a Table needs of one: see nl.Conn.
 type kernel interface {
-	Routes(family uint8, keep func(nl.Route) bool) ([]nl.Route, error)
+	Scan(family uint8, start func() (visit func(*nl.Route))) error
+	Send(n int, message func(i int, b []byte) []byte, refused func(i int, err error))
+	Index(name string) (uint32, error)
 	Links() ([]nl.Link, error)
-	Batch(msgs []nl.Message) []error
 }
 
 // Table is the kernel's main table as far as it is ours. Its methods may be
@@ -34,8 +33,8 @@ type kernel interface {
 type Table struct {
 	conn   *nl.Conn
 	kernel kernel // conn, or in tests one that interrupts it
-	// wanted are the prefixes of the last Apply, for Watch.
-	wanted atomic.Pointer[map[netip.Prefix]bool]
+	// wanted are the routes of the last Apply, sorted, for Watch.
+	wanted atomic.Pointer[[]dataplane.Route]
 }
 
 // Open opens the table of the calling thread's network namespace, for good.
@@ -50,17 +49,10 @@ func Open() (*Table, error) {
 // Close frees the socket. What is in the kernel stays.
 func (t *Table) Close() error { return t.conn.Close() }
 
-// List returns our routes, sorted by prefix, each prefix once. A prefix that
-// ours hold in a way that Apply would repair is told as dataplane.Unknown. With
-// an error that is nl.ErrInterrupted come the routes that were seen.
-func (t *Table) List() ([]dataplane.Route, error) {
-	s, err := t.survey(nil)
-	return s.ours(), err
-}
-
 // Apply makes the kernel hold the wanted routes: it lists, compares, replaces
 // and adds, and deletes what else is ours only if prune is true and the listing
-// was complete. Then it reads back. One failed route stops no other.
+// was complete. Then it reads back. One failed route stops no other. want stays in
+// use until the next Apply: it must not be changed.
 //
 // A foreign route for a wanted prefix stays as it is, and the wanted one is
 // reported as failed for as long as the kernel prefers the foreign one to it.
@@ -70,84 +62,84 @@ func (t *Table) List() ([]dataplane.Route, error) {
 // missing from it proves nothing; with any other error of a listing it is empty.
 func (t *Table) Apply(want []dataplane.Route, prune bool) (dataplane.Result, error) {
 	good, bad := dataplane.Sift(want)
-	wanted := prefixes(good)
-	t.wanted.Store(&wanted)
-	before, err := t.survey(good)
-	if err != nil && !errors.Is(err, nl.ErrInterrupted) {
+	t.wanted.Store(&good)
+	looks, err := t.look(good)
+	if err != nil {
 		return dataplane.Result{}, err
 	}
-	ops := dataplane.Diff(good, before.ours())
-	ops.Delete = slices.DeleteFunc(ops.Delete, func(r dataplane.Route) bool {
-		return !prune || bad[r.Prefix] != nil // a bad wish is no wish to be rid of it
-	})
-	w := writer{kernel: t.kernel, survey: before, partial: err != nil, refused: map[netip.Prefix]error{}}
-	deleteErr := w.write(ops)
-	after := before
-	if w.sent {
-		if after, err = t.survey(good); err != nil && !errors.Is(err, nl.ErrInterrupted) {
-			return dataplane.Result{}, errors.Join(err, deleteErr)
+	result := dataplane.Result{Seen: true, Failed: bad}
+	var errs []error
+	for _, l := range looks {
+		w := writer{kernel: t.kernel, look: l, refused: map[int]error{}}
+		errs = append(errs, w.write(prune, bad))
+		if w.sent {
+			after := newLook(l.family, l.want, l.links)
+			if err := after.list(t.kernel); err != nil {
+				return dataplane.Result{}, errors.Join(append(errs, err)...)
+			}
+			// What was not deleted on the word of an interrupted listing is to be
+			// looked at again.
+			after.partial = after.partial || l.partial && prune
+			l = after
 		}
+		if l.partial {
+			errs = append(errs, nl.ErrInterrupted)
+		}
+		l.settle(&result, w.refused)
 	}
-	result := after.settle(good, w.refused)
-	maps.Copy(result.Failed, bad)
-	result.Surplus = dataplane.Surplus(want, after.ours())
-	return result, errors.Join(err, deleteErr)
+	result.Settle(good)
+	return result, errors.Join(errs...)
 }
 
 // Clean removes every route under both our protocol numbers from the main
 // table: those of the agent and those of the plugin.
 func (t *Table) Clean() error {
-	var doomed []nl.Route
+	var errs []error
 	for _, family := range families() {
-		routes, err := t.kernel.Routes(family, func(r nl.Route) bool {
-			return r.Protocol == dataplane.ProtocolRoute || r.Protocol == dataplane.ProtocolPod
+		var doomed []nl.Route
+		err := t.kernel.Scan(family, func() func(*nl.Route) {
+			doomed = doomed[:0]
+			return func(r *nl.Route) {
+				if r.Protocol == dataplane.ProtocolRoute || r.Protocol == dataplane.ProtocolPod {
+					doomed = append(doomed, r.Clone())
+				}
+			}
 		})
 		// What an interrupted listing holds may go: all of it is ours.
 		if err != nil && !errors.Is(err, nl.ErrInterrupted) {
 			return err
 		}
-		doomed = append(doomed, routes...)
+		w := writer{kernel: t.kernel}
+		errs = append(errs, w.remove(doomed))
 	}
-	w := writer{kernel: t.kernel}
-	return w.remove(doomed)
+	return errors.Join(errs...)
 }
 
 // families are those of nl.Conn.Routes.
 func families() [2]uint8 { return [...]uint8{unix.AF_INET, unix.AF_INET6} }
 
-func prefixes(rs []dataplane.Route) map[netip.Prefix]bool {
-	out := make(map[netip.Prefix]bool, len(rs))
-	for _, r := range rs {
-		out[r.Prefix] = true
-	}
-	return out
-}
-
+// wants says that the last Apply wanted a route for that prefix.
 func (t *Table) wants(p netip.Prefix) bool {
 	wanted := t.wanted.Load()
-	return wanted != nil && (*wanted)[p]
+	if wanted == nil {
+		return false
+	}
+	_, ok := dataplane.Find(*wanted, p)
+	return ok
 }
 
-// survey lists what is ours, and what is in the way of the wanted routes.
-func (t *Table) survey(want []dataplane.Route) (*survey, error) {
-	wanted := prefixes(want)
-	s := &survey{slots: map[netip.Prefix]*slot{}}
-	var interrupted error
-	for _, family := range families() {
-		routes, err := t.kernel.Routes(family, func(r nl.Route) bool {
-			return r.Protocol == dataplane.ProtocolRoute || (wanted[r.Prefix] && rivals(r))
-		})
-		switch {
-		case errors.Is(err, nl.ErrInterrupted):
-			interrupted = err
-		case err != nil:
-			return &survey{}, err
-		}
-		for _, r := range routes {
-			s.add(r)
+// look lists both families.
+func (t *Table) look(want []dataplane.Route) (looks [2]*look, err error) {
+	links := linksOf(t.kernel, want)
+	v6 := slices.IndexFunc(want, func(r dataplane.Route) bool { return r.Prefix.Addr().Is6() })
+	if v6 < 0 {
+		v6 = len(want)
+	}
+	for i, family := range families() {
+		looks[i] = newLook(family, [...][]dataplane.Route{want[:v6], want[v6:]}[i], links)
+		if err := looks[i].list(t.kernel); err != nil {
+			return looks, err
 		}
 	}
-	links, err := t.links(want, s)
-	s.links = links
-	return s, errors.Join(interrupted, err)
+	return looks, nil
 }

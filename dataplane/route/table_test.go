@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/nl"
 	"fairlead.dev/dataplane/nstest"
 )
 
@@ -19,11 +20,11 @@ import (
 // and eth1 (10.3.0.1/24, 2001:db8:3::1/64).
 type node struct {
 	nstest.NS
-	t     *testing.T
+	t     testing.TB
 	table *Table
 }
 
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	n := &node{NS: nstest.New(t, "route"), t: t}
 	for i, link := range []string{"eth0", "eth1"} {
@@ -66,7 +67,7 @@ func (n *node) install(want ...dataplane.Route) {
 	if len(res.Failed) != 0 {
 		n.t.Fatalf("failed: %v", res.Failed)
 	}
-	wantRoutes(n.t, res.Installed, want...)
+	n.wantList(want...)
 }
 
 // kernel is what iproute2, an independent reader, sees of main, one route a
@@ -98,7 +99,28 @@ func (n *node) wantKernel(want ...string) {
 	}
 }
 
-func wantRoutes(t *testing.T, got []dataplane.Route, want ...dataplane.Route) {
+// wantList compares what List says.
+func (n *node) wantList(want ...dataplane.Route) {
+	n.t.Helper()
+	got, err := n.table.List()
+	if err != nil && !errors.Is(err, nl.ErrInterrupted) {
+		n.t.Error(err)
+	}
+	wantRoutes(n.t, got, want...)
+}
+
+func wantSurplus(t testing.TB, res dataplane.Result, want ...string) {
+	t.Helper()
+	var got []string
+	for _, p := range res.Surplus {
+		got = append(got, p.String())
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("surplus (-want +got):\n%s", diff)
+	}
+}
+
+func wantRoutes(t testing.TB, got []dataplane.Route, want ...dataplane.Route) {
 	t.Helper()
 	opts := cmp.Options{
 		cmpopts.EquateEmpty(),
@@ -166,14 +188,15 @@ func TestLinkLocalNextHop(t *testing.T) {
 	if err := res.Failed[netip.MustParsePrefix("fd00:3::/122")]; !errors.Is(err, ErrNoLink) {
 		t.Errorf("next hop on a link that is not there: %v, want ErrNoLink", err)
 	}
-	wantRoutes(t, res.Installed, via("fd00:4::/122", "fe80::9%eth0"))
+	n.wantList(via("fd00:4::/122", "fe80::9%eth0"))
 }
 
 func TestPruneFalseDeletesNothing(t *testing.T) {
 	n := newNode(t)
 	n.install(blackhole("10.244.1.0/26"), blackhole("fd00:1::/122"))
 	res := n.apply(false, blackhole("10.244.2.0/26"))
-	wantRoutes(t, res.Installed, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"), blackhole("fd00:1::/122"))
+	wantSurplus(t, res, "10.244.1.0/26", "fd00:1::/122")
+	n.wantList(blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"), blackhole("fd00:1::/122"))
 	n.wantKernel("blackhole 10.244.1.0/26 metric 1700", "blackhole 10.244.2.0/26 metric 1700",
 		"blackhole fd00:1::/122 dev lo metric 1700 pref medium")
 }
@@ -183,7 +206,7 @@ func TestUnreachableNextHop(t *testing.T) {
 	bad4, bad6, own := via("10.244.3.0/26", "192.0.2.1"), via("fd00:3::/122", "2001:db8:9::1"), via("fd00:4::/122", "2001:db8:2::1")
 	good := []dataplane.Route{via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11")}
 	res := n.apply(true, append(good, bad4, bad6, own)...)
-	wantRoutes(t, res.Installed, good...)
+	n.wantList(good...)
 	for _, r := range []dataplane.Route{bad4, bad6} {
 		err := res.Failed[r.Prefix]
 		if !errors.Is(err, unix.ENETUNREACH) && !errors.Is(err, unix.EHOSTUNREACH) {

@@ -15,7 +15,7 @@ import (
 // change to its routes.
 type monitor struct {
 	lines chan string
-	t     *testing.T
+	t     testing.TB
 	n     *node
 }
 

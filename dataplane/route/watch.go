@@ -107,5 +107,5 @@ func (f *filter) matters(e nl.Event) bool {
 func (f *filter) routeMatters(body []byte) bool {
 	r, ok, err := nl.ParseRoute(body)
 	return err != nil || ok && r.Table == unix.RT_TABLE_MAIN &&
-		(r.Protocol == dataplane.ProtocolRoute || r.Metric == dataplane.Metric || rivals(r) && f.wanted(r.Prefix))
+		(r.Protocol == dataplane.ProtocolRoute || r.Metric == dataplane.Metric || rivals(&r) && f.wanted(r.Prefix))
 }

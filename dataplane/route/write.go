@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -11,60 +12,59 @@ import (
 	"fairlead.dev/dataplane/nl"
 )
 
-// writer carries out the operations that a survey showed to be needed.
+// writer carries out what a look showed to be needed.
 type writer struct {
 	kernel
-	survey *survey
-	// partial says that the survey was interrupted: what it shows may be gone or
-	// told twice, so nothing is deleted on its word.
-	partial bool
-	// refused says for each prefix that could not be written, why.
-	refused map[netip.Prefix]error
+	look *look
+	// refused says of each wanted route, by index, that could not be written, why.
+	refused map[int]error
 	// sent says that anything was sent at all.
 	sent bool
 }
 
-// write makes before it breaks: replace, add, delete. The error joins the
-// deletions that failed.
-func (w *writer) write(ops dataplane.Ops) error {
-	doubles, strays, unwanted := w.doomed(ops)
+// write makes before it breaks: replace, add, delete. spare are prefixes to leave
+// as they are. The error joins the deletions that failed.
+func (w *writer) write(prune bool, spare map[netip.Prefix]error) error {
+	replace, add := w.look.todo()
+	doubles, strays := w.surplus(replace)
 	doublesErr := w.remove(doubles)
-	w.put("replace", ops.Replace, nl.ReplaceRoute)
-	w.put("add", ops.Add, nl.AddRoute)
-	strays = append(w.superseded(strays), unwanted...)
-	return errors.Join(doublesErr, w.remove(strays))
+	w.put("replace", nl.Replace, replace)
+	w.put("add", nl.Add, add)
+	doomed := w.superseded(strays)
+	if prune && !w.look.partial {
+		for _, r := range w.look.unwanted {
+			if spare[r.Prefix] == nil {
+				doomed = append(doomed, r)
+			}
+		}
+	}
+	return errors.Join(doublesErr, w.remove(doomed))
 }
 
-// doomed are the routes to delete: before the replacements, after them, and
-// because nobody wants them.
-func (w *writer) doomed(ops dataplane.Ops) (doubles, strays, unwanted []nl.Route) {
-	if w.partial {
-		return nil, nil, nil
-	}
-	for _, r := range ops.Replace {
-		d, s := w.survey.slots[r.Prefix].surplus()
-		doubles, strays = append(doubles, d...), append(strays, s...)
-	}
-	for _, r := range ops.Delete {
-		unwanted = append(unwanted, w.survey.slots[r.Prefix].own...)
-	}
-	return doubles, strays, unwanted
+// stray is a route of ours that has to go when the wanted one has come.
+type stray struct {
+	route  nl.Route
+	wanted int
 }
 
-// surplus are the routes of a slot that have to go when it is replaced. Doubles
-// have the metric of the one that is replaced and go before: IPv4 refuses to
-// replace its first route by one that equals its second. Strays have another
-// metric, are not replaced, and go after.
-func (s *slot) surplus() (doubles, strays []nl.Route) {
-	first := true
-	for _, r := range s.own {
-		switch {
-		case r.Metric != dataplane.Metric || r.TOS != 0:
-			strays = append(strays, r)
-		case first:
-			first = false
-		default:
-			doubles = append(doubles, r)
+// surplus are our routes beside the one that is replaced. Doubles have its
+// metric and go before: IPv4 refuses to replace its first route by one that equals
+// its second. Strays have another metric, are not replaced, and go after.
+func (w *writer) surplus(replace []int) (doubles []nl.Route, strays []stray) {
+	if w.look.partial {
+		return nil, nil
+	}
+	for _, i := range replace {
+		first := true
+		for _, r := range w.look.odd[i].own {
+			switch {
+			case r.Metric != dataplane.Metric || r.TOS != 0:
+				strays = append(strays, stray{r, i})
+			case first:
+				first = false
+			default:
+				doubles = append(doubles, r)
+			}
 		}
 	}
 	return doubles, strays
@@ -72,54 +72,52 @@ func (s *slot) surplus() (doubles, strays []nl.Route) {
 
 // superseded keeps those whose prefix was not refused: a stray may be the only
 // route that the prefix has.
-func (w *writer) superseded(strays []nl.Route) []nl.Route {
+func (w *writer) superseded(strays []stray) []nl.Route {
 	var out []nl.Route
-	for _, r := range strays {
-		if w.refused[r.Prefix] == nil {
-			out = append(out, r)
+	for _, s := range strays {
+		if w.refused[s.wanted] == nil {
+			out = append(out, s.route)
 		}
 	}
 	return out
 }
 
-// put writes routes, but none where a foreign route has prefix and metric of
-// ours: the kernel would replace that one.
-func (w *writer) put(verb string, routes []dataplane.Route, request func(nl.Route) nl.Message) {
-	var sent []dataplane.Route
-	var msgs []nl.Message
-	for _, r := range routes {
-		at := w.survey.slots[r.Prefix]
-		if at != nil && at.twin != nil {
-			w.refused[r.Prefix] = fmt.Errorf("%s route %s: %w", verb, r, rivalError(*at.twin))
-			continue
-		}
-		raw, err := w.survey.links.encode(r)
+// put writes wanted routes, by index.
+func (w *writer) put(name string, verb nl.Verb, todo []int) {
+	refuse := func(i int, err error) { w.refused[i] = fmt.Errorf("%s route %s: %w", name, w.look.want[i], err) }
+	todo = slices.DeleteFunc(todo, func(i int) bool {
+		err := w.obstacle(i)
 		if err != nil {
-			w.refused[r.Prefix] = fmt.Errorf("%s route %s: %w", verb, r, err)
-			continue
+			refuse(i, err)
 		}
-		sent, msgs = append(sent, r), append(msgs, request(raw))
+		return err != nil
+	})
+	var raw nl.Route
+	w.Send(len(todo), func(n int, b []byte) []byte {
+		w.look.links.encode(&raw, &w.look.want[todo[n]])
+		return verb.Append(b, &raw)
+	}, func(n int, err error) { refuse(todo[n], explain(err)) })
+	w.sent = w.sent || len(todo) > 0
+}
+
+// obstacle is what keeps a wanted route from being sent: a foreign one with
+// prefix and metric of ours, because the kernel would replace that one; a link
+// that does not exist.
+func (w *writer) obstacle(i int) error {
+	if s := w.look.odd[i]; s != nil && s.twin != nil {
+		return rivalError(s.twin)
 	}
-	for i, err := range w.Batch(msgs) {
-		if err != nil {
-			w.refused[sent[i].Prefix] = fmt.Errorf("%s route %s: %w", verb, sent[i], explain(err))
-		}
-	}
-	w.sent = w.sent || len(msgs) > 0
+	return w.look.links.missing(&w.look.want[i])
 }
 
 // remove deletes routes as they were listed. One that is gone already is well.
 func (w *writer) remove(routes []nl.Route) error {
-	msgs := make([]nl.Message, len(routes))
-	for i, r := range routes {
-		msgs[i] = nl.DeleteRoute(r)
-	}
 	var errs []error
-	for i, err := range w.Batch(msgs) {
-		if err != nil && !errors.Is(err, unix.ESRCH) {
+	w.Send(len(routes), func(i int, b []byte) []byte { return nl.Delete.Append(b, &routes[i]) }, func(i int, err error) {
+		if !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("delete route %s metric %d: %w", routes[i].Prefix, routes[i].Metric, explain(err)))
 		}
-	}
-	w.sent = w.sent || len(msgs) > 0
+	})
+	w.sent = w.sent || len(routes) > 0
 	return errors.Join(errs...)
 }
