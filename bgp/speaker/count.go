@@ -10,8 +10,8 @@ import (
 // countAge is how long the counts of a listing for Routes do for Sessions,
 // whatever happens meanwhile. Whoever asks for both, as the agent does at each
 // sync, pays for one listing of the RIB, and in a burst of changes is told by
-// Changes to ask again.
-const countAge = time.Second
+// Changes to ask again. It is longer than a sync takes to write 100,000 routes.
+const countAge = 10 * time.Second
 
 // counts are how many paths of the Loc-RIB each peer has, by its address as a
 // path names it. The engine's own count is of what has no AS loop, before the

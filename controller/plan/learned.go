@@ -14,7 +14,7 @@ import (
 // here would, once in the kernel, cut this node off or hijack its own pods. A
 // prefix with a way of the overlay's goes that way.
 func planLearned(s Snapshot, ours []netip.Prefix, overlaid map[netip.Prefix]string, refusal func(netip.Prefix) string, refused map[netip.Prefix]string) []dataplane.Route {
-	var out []dataplane.Route
+	out := make([]dataplane.Route, 0, len(s.RIB))
 	for _, r := range s.RIB {
 		if slices.Contains(ours, r.Prefix) {
 			continue // our own announcement, reflected
@@ -67,17 +67,35 @@ func refusal(p netip.Prefix, s Snapshot, ours, ipamOnly []netip.Prefix, peers []
 
 // reachable returns the next hops that are neighbours of this node, and, if
 // there are none, why. One that is not would make the kernel refuse the route
-// with all its other next hops.
-func reachable(hops []netip.Addr, local []netip.Prefix) (out []netip.Addr, why string) {
-	for _, hop := range hops {
-		switch {
-		case slices.ContainsFunc(local, func(l netip.Prefix) bool { return l.Addr() == hop }):
-			why = "its next hop is this node itself"
-		case hop.Zone() == "" && !slices.ContainsFunc(local, func(l netip.Prefix) bool { return l.Contains(hop) }):
-			why = fmt.Sprintf("its next hop %s is on no subnet of this node: the peer should be its own next hop", hop)
-		default:
-			out = append(out, hop)
+// with all its other next hops. Where all of them are, which is nearly always,
+// they are not copied.
+func reachable(hops []netip.Addr, local []netip.Prefix) (_ []netip.Addr, why string) {
+	for i, hop := range hops {
+		if why = unreachable(hop, local); why == "" {
+			continue
 		}
+		out := slices.Clone(hops[:i])
+		for _, hop := range hops[i+1:] {
+			if unreachable(hop, local) == "" {
+				out = append(out, hop)
+			}
+		}
+		return out, why
 	}
-	return out, why
+	return hops, ""
+}
+
+// unreachable says why a packet cannot be sent to a next hop, "" if it can.
+func unreachable(hop netip.Addr, local []netip.Prefix) string {
+	near := hop.Zone() != ""
+	for _, l := range local {
+		if l.Addr() == hop {
+			return "its next hop is this node itself"
+		}
+		near = near || l.Contains(hop)
+	}
+	if !near {
+		return fmt.Sprintf("its next hop %s is on no subnet of this node: the peer should be its own next hop", hop)
+	}
+	return ""
 }
