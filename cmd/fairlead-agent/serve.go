@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/bgp/speaker"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/config"
@@ -93,18 +92,13 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		Intents: source, Speaker: bgp, Routes: table, Store: addresses, Filter: packets,
 		Links: links{pods, sysctlFile(cfg)}, Runtime: keeper(cfg, log), Overlay: vxlan,
 	})
-	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Interval: statusInterval, Logger: log}
+	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Namespace: cfg.Namespace, Interval: statusInterval, Logger: log}
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return agent.Run(ctx) })
 	g.Go(func() error { return source.Run(ctx) })
 	g.Go(func() error {
-		reporter.Run(ctx, func() *v1alpha1.NodeStateStatus {
-			if v := agent.View(); v != nil {
-				return &v.State
-			}
-			return nil
-		}, agent.Changed())
+		reporter.Run(ctx, agent.Status, agent.Changed())
 		return nil
 	})
 	g.Go(func() error { return wakeOn(ctx, "BGP", bgp.Changes(), agent.Wake) })

@@ -152,6 +152,7 @@ type links struct {
 	pods     []string
 	prepared int
 	failure  error
+	hang     chan struct{} // of Pods, until it is closed; nil is none
 	// routed, or routedErr, are the kernel's routes to pods.
 	routed    []dataplane.PodRoute
 	routedErr error
@@ -178,8 +179,12 @@ func (l *links) Addresses() ([]netip.Prefix, error) {
 
 func (l *links) Pods() ([]string, error) {
 	l.Lock()
-	defer l.Unlock()
-	return l.pods, nil
+	pods, hang := l.pods, l.hang
+	l.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	return pods, nil
 }
 
 // newRig has one block and two ToRs. kept are routes of an earlier agent.

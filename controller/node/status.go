@@ -19,10 +19,13 @@ import (
 	"fairlead.dev/bgp"
 )
 
-// Reporter writes the node's NodeState, on change and no more often than Interval.
+// Reporter writes the node's NodeState, on change and no more often than Interval,
+// and renews the Lease that says so.
 type Reporter struct {
 	Client client.Client
 	Node   string
+	// Namespace is the Lease's.
+	Namespace string
 	// Interval between two writes, and before a failed one is tried again, then
 	// doubled with each failure up to longestRetry.
 	Interval time.Duration
@@ -32,6 +35,7 @@ type Reporter struct {
 	written *v1alpha1.NodeState
 	// asked is when it was.
 	asked time.Time
+	beat  heartbeat
 }
 
 const (
@@ -44,7 +48,7 @@ const (
 )
 
 // Run reports the status that newest returns, after each signal on changed,
-// until ctx ends.
+// until ctx ends. While newest returns nil it says nothing, also not that it lives.
 func (r *Reporter) Run(ctx context.Context, newest func() *v1alpha1.NodeStateStatus, changed <-chan struct{}) {
 	failures := 0
 	for {
@@ -53,6 +57,7 @@ func (r *Reporter) Run(ctx context.Context, newest func() *v1alpha1.NodeStateSta
 			case <-ctx.Done():
 				return
 			case <-changed:
+			case <-time.After(r.beat.due()):
 			}
 		}
 		if !sleep(ctx, r.retry(failures)) {
@@ -62,7 +67,7 @@ func (r *Reporter) Run(ctx context.Context, newest func() *v1alpha1.NodeStateSta
 		if status == nil {
 			continue
 		}
-		err := r.write(ctx, *status)
+		err := r.report(ctx, *status)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -95,6 +100,19 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
+}
+
+// report writes what is new, and renews the Lease when it is time.
+func (r *Reporter) report(ctx context.Context, status v1alpha1.NodeStateStatus) error {
+	err := r.write(ctx, status)
+	if apierrors.IsConflict(err) { // the controller has written its condition
+		r.written = nil
+		err = r.write(ctx, status)
+	}
+	if err == nil && r.beat.due() == 0 {
+		err = r.beat.renew(ctx, r.Client, r.Namespace, r.Node)
+	}
+	return err
 }
 
 func (r *Reporter) write(ctx context.Context, status v1alpha1.NodeStateStatus) error {
@@ -169,11 +187,12 @@ func up(s v1alpha1.SessionStatus) int {
 	return 0
 }
 
-// dated gives each condition the time of its last transition.
+// dated gives each condition the time of its last transition. The controller's
+// stays as it is.
 func dated(was, is []metav1.Condition) []metav1.Condition {
-	out := make([]metav1.Condition, 0, len(is))
+	out := make([]metav1.Condition, 0, len(is)+1)
 	for _, c := range was {
-		if meta.FindStatusCondition(is, c.Type) != nil {
+		if c.Type == v1alpha1.ConditionAgentReachable || meta.FindStatusCondition(is, c.Type) != nil {
 			out = append(out, c)
 		}
 	}

@@ -91,7 +91,7 @@ func startReporter(t *testing.T, s *server) *reporter {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		out := node.Reporter{Client: s, Node: "n1", Interval: time.Second, Logger: slog.New(slog.NewTextHandler(&r.log, nil))}
+		out := node.Reporter{Client: s, Node: "n1", Namespace: namespace, Interval: time.Second, Logger: slog.New(slog.NewTextHandler(&r.log, nil))}
 		out.Run(ctx, func() *v1alpha1.NodeStateStatus {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -143,7 +143,8 @@ func TestReportIsMadeAndFollowed(t *testing.T) {
 	})
 }
 
-// At rest nothing is asked and nothing is written.
+// At rest nothing is written but the Lease, and what is there is read now and
+// then: somebody may have deleted it.
 func TestReporterRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -152,7 +153,7 @@ func TestReporterRests(t *testing.T) {
 		pass(5 * time.Second)
 		gets, updates := s.counts()
 		pass(24 * time.Hour)
-		if g, u := s.counts(); g != gets || u != updates {
+		if g, u := s.counts(); g-gets > 24*6 || u != updates {
 			t.Errorf("%d reads and %d writes in a day without a change", g-gets, u-updates)
 		}
 	})
@@ -322,7 +323,7 @@ func TestReportIsCutToWhatTheAPITakes(t *testing.T) {
 // The API server itself is the judge of what it takes.
 func TestHugeReportIsTaken(t *testing.T) {
 	w := newWorld(t, "huge1")
-	r := node.Reporter{Client: w.agent, Node: "huge1", Interval: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	r := node.Reporter{Client: w.agent, Node: "huge1", Namespace: namespace, Interval: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	done := make(chan struct{})
