@@ -58,11 +58,10 @@ func askAgent(ctx context.Context, socket string) (view.Node, error) {
 
 // fromAgent brings an agent's view into the form of the cluster's facts.
 func fromAgent(v view.Node) facts {
-	f := facts{
-		at:     v.At,
-		nodes:  []node{{name: v.Name, report: &v.State, asn: v.State.ASNumber, routerID: v.State.RouterID, asked: v.BlocksAsked}},
-		routes: append([]view.Route{}, v.Routes...),
-	}
+	n := node{name: v.Name, report: &v.State, asked: v.BlocksAsked}
+	n.decide(v.Spec)
+	n.asn, n.routerID = v.State.ASNumber, v.State.RouterID // in force
+	f := facts{at: v.At, nodes: []node{n}, routes: append([]view.Route{}, v.Routes...)}
 	object := "Node/" + v.Name
 	for _, text := range v.Problems {
 		f.problems = append(f.problems, problem{Object: object, Condition: "ConfigAccepted", Reason: "Refused", Message: text})

@@ -101,7 +101,7 @@ func fromAPI(o objects, now time.Time) facts {
 	}
 	for _, b := range o.bgpNodes.Items {
 		n := at(b.Name)
-		n.asn, n.routerID = b.Spec.ASNumber, b.Spec.RouterID
+		n.decide(b.Spec)
 	}
 	for i := range o.nodes.Items {
 		k := &o.nodes.Items[i]
@@ -123,6 +123,12 @@ func fromAPI(o objects, now time.Time) facts {
 	return f
 }
 
+// decide takes over what the controller decided for the node.
+func (n *node) decide(spec v1alpha1.BGPNodeSpec) {
+	n.asn, n.routerID = spec.ASNumber, spec.RouterID
+	n.addresses, n.rule, n.vtep = spec.Addresses, spec.NodeAddress, spec.VTEP
+}
+
 // judge says how far the report can be believed, as far as the Node tells.
 func (n *node) judge(k *corev1.Node) []problem {
 	var ps []problem
@@ -132,13 +138,19 @@ func (n *node) judge(k *corev1.Node) []problem {
 	if n.routerID == "" {
 		add("Configured", "NoBGPNode", "the controller has written no BGPNode for it: does fairlead-controller run?")
 	}
+	// The controller's own judgement is a condition, and so a problem already.
+	known := n.report == nil || isWellType(n.report.Conditions, v1alpha1.ConditionAgentReachable)
 	switch {
 	case n.report == nil:
 		n.note = "never reported"
 		add("Reported", "NoReport", "its agent has never reported: does its fairlead-agent Pod run?")
 	case n.report.NodeUID != "" && n.report.NodeUID != string(k.UID):
 		n.note = "reported of an earlier Node of this name: last known"
-		add("Reported", "EarlierNode", "its agent has not reported since the Node was made anew")
+		if known {
+			add("Reported", "EarlierNode", "its agent has not reported since the Node was made anew")
+		}
+	case !known:
+		n.note = "the agent does not answer: last known"
 	case silent(k):
 		n.note = "the node does not answer: last known"
 		add("Reported", "NodeSilent", "its kubelet does not answer, so what its agent reported may be out of date")

@@ -38,6 +38,11 @@ type node struct {
 	// asn and routerID are what the controller decided, 0 and "" if nothing.
 	asn      int64
 	routerID string
+	// addresses are the node's own, found by rule (nil is the default), and vtep
+	// its end of the overlay, nil if it has none.
+	addresses []string
+	rule      *v1alpha1.NodeAddress
+	vtep      *v1alpha1.VTEP
 	// note says why the report is not the present state, "" if it is.
 	note string
 	// gone says that there is no such Node any more.

@@ -37,7 +37,10 @@ func coreNode(name string, ready corev1.ConditionStatus) corev1.Node {
 }
 
 func bgpNode(name, routerID string) v1alpha1.BGPNode {
-	return v1alpha1.BGPNode{ObjectMeta: meta(name), Spec: v1alpha1.BGPNodeSpec{NodeUID: name + "-uid", ASNumber: 65101, RouterID: routerID}}
+	return v1alpha1.BGPNode{ObjectMeta: meta(name), Spec: v1alpha1.BGPNodeSpec{
+		NodeUID: name + "-uid", ASNumber: 65101, RouterID: routerID, Addresses: []string{routerID},
+		VTEP: &v1alpha1.VTEP{VNI: 4096, Port: 4789},
+	}}
 }
 
 func block(name, cidr, node string, state v1alpha1.BlockState) v1alpha1.IPBlock {
@@ -74,7 +77,7 @@ func wellCluster() objects {
 		bgpNodes: v1alpha1.BGPNodeList{Items: []v1alpha1.BGPNode{bgpNode("n1", "10.1.0.11")}},
 		pools: v1alpha1.IPPoolList{Items: []v1alpha1.IPPool{{
 			ObjectMeta: meta("pods"),
-			Spec:       v1alpha1.IPPoolSpec{CIDR: "10.244.0.0/16", State: v1alpha1.PoolActive},
+			Spec:       v1alpha1.IPPoolSpec{CIDR: "10.244.0.0/16", State: v1alpha1.PoolActive, Encapsulation: v1alpha1.EncapsulationVXLANCrossSubnet, NATOutgoing: true},
 			Status: v1alpha1.IPPoolStatus{BlockCapacity: 1024, BlocksLeased: 1, AddressesUsed: 7, Conditions: []metav1.Condition{
 				condition("Ready", "True", "Accepted", ""),
 				condition("Overlap", "False", "NoOverlap", ""),
@@ -97,14 +100,14 @@ func wellCluster() objects {
 
 // sickCluster adds, to the node that is well: n2 whose session is down and who
 // tries to speak to the terminal, n3 that is gone, n4 that never reported, n5
-// that is silent, n6 made anew, n7 without a BGPNode; a pool that overlaps and
-// one that the controller has not seen.
+// that is silent, n6 made anew, n7 without a BGPNode, n8 whose agent is silent; a
+// pool that overlaps and one that the controller has not seen.
 func sickCluster() objects {
 	o := wellCluster()
 	o.nodes.Items = append(o.nodes.Items,
 		coreNode("n2", corev1.ConditionTrue), coreNode("n4", ""), coreNode("n5", corev1.ConditionUnknown),
-		coreNode("n6", corev1.ConditionTrue), coreNode("n7", corev1.ConditionTrue))
-	for i, name := range []string{"n2", "n4", "n5", "n6"} {
+		coreNode("n6", corev1.ConditionTrue), coreNode("n7", corev1.ConditionTrue), coreNode("n8", corev1.ConditionTrue))
+	for i, name := range []string{"n2", "n4", "n5", "n6", "n8"} {
 		o.bgpNodes.Items = append(o.bgpNodes.Items, bgpNode(name, netip.AddrFrom4([4]byte{10, 1, 0, byte(12 + i)}).String()))
 	}
 	o.blocks.Items = append(o.blocks.Items,
@@ -122,10 +125,15 @@ func sickCluster() objects {
 	n2.Status.WantedBlocks = []v1alpha1.WantedBlocks{{Pool: "pods", PoolUID: "pods-uid", Count: 4}, {Pool: "was", PoolUID: "was-uid", Count: 1}}
 	n2.Status.Blocks = append(n2.Status.Blocks, v1alpha1.BlockStatus{CIDR: "10.244.10.0/26", UID: "b10-uid", Capacity: 64, Closed: true},
 		v1alpha1.BlockStatus{CIDR: "10.251.0.0/28", UID: "b11-uid", Capacity: 16, IPAMOnly: true})
+	n2.Status.CandidateAddresses, n2.Status.VTEP = []string{"10.9.0.12", "fd00:9::12"}, &v1alpha1.VTEP{VNI: 4096, Port: 4789}
+	o.bgpNodes.Items[1].Spec.VTEP = nil
+	o.bgpNodes.Items[1].Spec.NodeAddress = &v1alpha1.NodeAddress{Source: v1alpha1.NodeAddressInterface, Interfaces: []string{"bond0", "eth*"}}
+	n8 := report("n8", "b8", "10.244.8.0/26")
+	n8.Status.Conditions = append(n8.Status.Conditions, condition("AgentReachable", "Unknown", "AgentSilent", "all else here is what was last known"))
 	n6 := report("n6", "b6", "10.244.6.0/26")
 	n6.Status.NodeUID = "another-uid"
 	o.states.Items = append(o.states.Items, n2,
-		report("n3", "b3", "10.244.3.0/26"), report("n5", "b5", "10.244.5.0/26"), n6, report("n7", "b7", "10.244.7.0/26"))
+		report("n3", "b3", "10.244.3.0/26"), report("n5", "b5", "10.244.5.0/26"), n6, report("n7", "b7", "10.244.7.0/26"), n8)
 	overlap := o.pools.Items[0].DeepCopy()
 	overlap.ObjectMeta = meta("pods-too")
 	overlap.Spec.CIDR = "10.244.128.0/17"
@@ -137,6 +145,7 @@ func sickCluster() objects {
 	o.pools.Items[0].Status.Conditions[3] = condition("Limited", "True", "MaximumReached", "n9 asks for more")
 	unseen := o.pools.Items[0].DeepCopy()
 	unseen.ObjectMeta = meta("pods-new")
+	unseen.Spec.Encapsulation, unseen.Spec.NATOutgoing = "", false
 	unseen.Spec.CIDR, unseen.Status = "fd00:10:244::/64", v1alpha1.IPPoolStatus{}
 	o.pools.Items = append(o.pools.Items, *overlap, *unseen)
 	return o
@@ -147,15 +156,19 @@ func sickCluster() objects {
 func agentView() view.Node {
 	hop := netip.MustParseAddr
 	return view.Node{
-		Name: "n1", At: now(), Source: "snapshot", State: report("n1", "b1", "10.244.1.0/26").Status,
+		Name: "n1", At: now(), Source: "snapshot", Spec: bgpNode("n1", "10.1.0.11").Spec, State: report("n1", "b1", "10.244.1.0/26").Status,
 		Routes: []view.Route{
-			{Prefix: netip.MustParsePrefix("10.244.1.0/26"), Origin: "block", Installed: true, Advertised: true},
+			{Prefix: netip.MustParsePrefix("10.244.1.0/26"), Origin: "block", Path: "blackhole", Installed: true, Advertised: true},
 			{
-				Prefix: netip.MustParsePrefix("10.244.2.0/26"), Origin: "learned", Installed: true, Stale: true,
+				Prefix: netip.MustParsePrefix("10.244.2.0/26"), Origin: "learned", Path: "native", Installed: true, Stale: true,
 				NextHops: []netip.Addr{hop("10.1.0.1"), hop("10.1.0.2")}, From: []netip.Addr{hop("10.1.0.1"), hop("10.1.0.2")},
 			},
 			{
-				Prefix: netip.MustParsePrefix("fd00:10:244::40/122"), Origin: "learned",
+				Prefix: netip.MustParsePrefix("10.244.3.0/26"), Origin: "lease", Node: "n3", Path: "VXLAN", Installed: true,
+				NextHops: []netip.Addr{hop("10.2.0.13")}, Source: hop("10.244.1.0"),
+			},
+			{
+				Prefix: netip.MustParsePrefix("fd00:10:244::40/122"), Origin: "learned", Path: "native",
 				NextHops: []netip.Addr{hop("fd00:1::1")}, From: []netip.Addr{hop("fd00:1::1")},
 				Problem: "add route: network is unreachable",
 			},

@@ -51,7 +51,7 @@ func routesHint(kubeContext, node string) string {
 
 func routeTable(routes []view.Route) table {
 	t := table{
-		header: []string{"PREFIX", "ORIGIN", "NEXT HOPS", "FROM", "INSTALLED", "ADVERTISED", "NOTE"},
+		header: []string{"PREFIX", "ORIGIN", "PATH", "NEXT HOPS", "SOURCE", "FROM", "INSTALLED", "ADVERTISED", "NOTE"},
 		empty:  "No routes.",
 	}
 	for _, r := range routes {
@@ -60,11 +60,19 @@ func routeTable(routes []view.Route) table {
 			note = joinNotes("kept while its peer restarts", r.Problem)
 		}
 		t.rows = append(t.rows, []string{
-			r.Prefix.String(), r.Origin, addresses(r.NextHops), addresses(r.From),
+			r.Prefix.String(), r.Origin, r.Path, addresses(r.NextHops), source(r), joinNotes(r.Node, addresses(r.From)),
 			yesNo(r.Installed), yesNo(r.Advertised), note,
 		})
 	}
 	return t
+}
+
+// source is empty where the kernel chooses.
+func source(r view.Route) string {
+	if !r.Source.IsValid() {
+		return ""
+	}
+	return r.Source.String()
 }
 
 func addresses(as []netip.Addr) string {

@@ -48,7 +48,7 @@ func runCLI(t *testing.T, args ...string) (string, error) {
 
 func TestSocket(t *testing.T) {
 	socket := serve(t, answerWith(t, agentView()))
-	for _, name := range []string{"status", "peers", "blocks", "routes"} {
+	for _, name := range []string{"status", "nodes", "peers", "blocks", "routes"} {
 		for output, ext := range map[string]string{"table": "txt", "json": "json"} {
 			out, err := runCLI(t, name, "--socket", socket, "-o", output)
 			if name == "status" != errors.Is(err, errNotWell) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -23,6 +24,8 @@ type poolRow struct {
 	Name          string `json:"name"`
 	CIDR          string `json:"cidr"`
 	State         string `json:"state"`
+	Encapsulation string `json:"encapsulation"`
+	NATOutgoing   bool   `json:"natOutgoing"`
 	Ready         string `json:"ready"`
 	BlocksLeased  int64  `json:"blocksLeased"`
 	BlockCapacity int64  `json:"blockCapacity"`
@@ -95,6 +98,7 @@ func summarize(f facts) summary {
 	for _, p := range f.pools {
 		s.Pools = append(s.Pools, poolRow{
 			Name: p.Name, CIDR: p.Spec.CIDR, State: string(p.Spec.State), Ready: ready(p.Status.Conditions),
+			Encapsulation: string(cmp.Or(p.Spec.Encapsulation, v1alpha1.EncapsulationNone)), NATOutgoing: p.Spec.NATOutgoing,
 			BlocksLeased: p.Status.BlocksLeased, BlockCapacity: p.Status.BlockCapacity, AddressesUsed: p.Status.AddressesUsed,
 		})
 	}
@@ -164,12 +168,12 @@ func (s summary) tables(f facts) []table {
 
 func (s summary) poolTable() table {
 	t := table{
-		title: "POOLS", header: []string{"NAME", "CIDR", "STATE", "READY", "BLOCKS", "ADDRESSES USED"},
+		title: "POOLS", header: []string{"NAME", "CIDR", "STATE", "READY", "ENCAPSULATION", "NAT", "BLOCKS", "ADDRESSES USED"},
 		empty: "None: no node can lease a block until there is an IPPool.",
 	}
 	for _, p := range s.Pools {
 		t.rows = append(t.rows, []string{
-			p.Name, p.CIDR, p.State, p.Ready, ratio(p.BlocksLeased, p.BlockCapacity), fmt.Sprint(p.AddressesUsed),
+			p.Name, p.CIDR, p.State, p.Ready, p.Encapsulation, yesNo(p.NATOutgoing), ratio(p.BlocksLeased, p.BlockCapacity), fmt.Sprint(p.AddressesUsed),
 		})
 	}
 	return t

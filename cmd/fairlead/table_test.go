@@ -40,12 +40,13 @@ func TestTables(t *testing.T) {
 	}
 	for source, f := range sources {
 		s := summarize(f)
-		peers, blocks := peerRows(f), blockRows(f)
+		peers, blocks, hosts := peerRows(f), blockRows(f), hostRows(f)
 		prints := map[string]struct {
 			value  any
 			tables []table
 		}{
 			"status": {s, s.tables(f)},
+			"nodes":  {hosts, []table{hostTable(hosts)}},
 			"peers":  {peers, []table{peerTable(peers, f.at)}},
 			"blocks": {blocks, append([]table{blockTable(blocks)}, askedTable(f, "")...)},
 		}

@@ -56,7 +56,7 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 	}
 	st.Conditions = conditions(st, p, problems, done)
 	v := view.Node{
-		Name: name, At: time.Now(), Source: string(source), State: st,
+		Name: name, At: time.Now(), Source: string(source), Spec: s.Intent.Node.Spec, State: st,
 		Routes: viewRoutes(s, p, done.routes, installed, announced),
 	}
 	for _, w := range p.Wants {
@@ -134,12 +134,15 @@ func wantedBlocks(p plan.Plan) []v1alpha1.WantedBlocks {
 func viewRoutes(s plan.Snapshot, p plan.Plan, r dataplane.Result, installed plan.Held, announced map[netip.Prefix]bool) []view.Route {
 	out := make([]view.Route, 0, len(p.Routes)+len(p.Refused))
 	for i, w := range p.Routes {
-		row := view.Route{Prefix: w.Prefix, Origin: "learned", NextHops: w.NextHops, Installed: installed.At(i), Advertised: announced[w.Prefix]}
+		row := view.Route{
+			Prefix: w.Prefix, Origin: "learned", Path: path(w), Source: w.Source, NextHops: w.NextHops,
+			Installed: installed.At(i), Advertised: announced[w.Prefix],
+		}
 		switch {
 		case w.Kind == dataplane.Blackhole:
 			row.Origin = "block"
 		case p.Overlay.Nodes[w.Prefix] != "":
-			row.Origin = "lease"
+			row.Origin, row.Node = "lease", p.Overlay.Nodes[w.Prefix]
 		default:
 			x := learnedAs(s.RIB, w.Prefix)
 			row.From, row.Stale = x.Peers, x.Stale
@@ -164,6 +167,16 @@ func learnedAs(rib []bgp.Route, p netip.Prefix) bgp.Route {
 		return bgp.Route{}
 	}
 	return rib[i]
+}
+
+func path(r dataplane.Route) string {
+	switch {
+	case r.Kind == dataplane.Blackhole:
+		return "blackhole"
+	case r.Link == dataplane.OverlayLink:
+		return "VXLAN"
+	}
+	return "native"
 }
 
 func clip(s string, n int) string {

@@ -23,6 +23,8 @@ type Node struct {
 	// Source of the configuration in use: "api", or "snapshot" when the API
 	// server has not been reached since the agent started.
 	Source string `json:"source"`
+	// Spec is what the controller decided for the node, as the agent knows it.
+	Spec v1alpha1.BGPNodeSpec `json:"spec"`
 	// State is what the agent reports as its NodeState, which holds no more of
 	// long lists than the API takes.
 	State v1alpha1.NodeStateStatus `json:"state"`
@@ -40,6 +42,14 @@ type Route struct {
 	// Origin is "block" for our own, "learned" for a peer's, and "lease" for another
 	// node's block that is routed because a pool has an encapsulation.
 	Origin string `json:"origin"`
+	// Path is how packets go: "blackhole" to nowhere, "native" as they are, "VXLAN"
+	// in the overlay.
+	Path string `json:"path"`
+	// Node holds the block of a lease.
+	Node string `json:"node,omitempty"`
+	// Source is the address that the node itself sends from; absent if the kernel
+	// chooses.
+	Source netip.Addr `json:"source,omitzero"`
 	// NextHops, sorted; empty for a block of our own.
 	NextHops []netip.Addr `json:"nextHops,omitempty"`
 	// From are the neighbours that it was learned from.

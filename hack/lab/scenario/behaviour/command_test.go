@@ -109,6 +109,9 @@ func (s *scene) commandAgrees(t *testing.T) {
 		s.eventually(t, fmt.Sprintf("fairlead blocks in %s", from.role), func(ctx context.Context) error {
 			return s.blocksShown(ctx, from.role, from.flags, from.rows/2)
 		})
+		s.eventually(t, fmt.Sprintf("fairlead nodes in %s", from.role), func(ctx context.Context) error {
+			return s.nodesShown(ctx, from.role, from.flags, from.rows/4)
+		})
 		s.tables(t, from.role, from.flags, from.rows)
 	}
 	s.eventually(t, "fairlead routes", s.routesAgree)
@@ -153,6 +156,30 @@ func (s *scene) peersAgree(ctx context.Context, role string, flags []string, row
 	return nil
 }
 
+// nodesShown compares the nodes' addresses with those that they were cabled with.
+func (s *scene) nodesShown(ctx context.Context, role string, flags []string, rows int) error {
+	var nodes []struct {
+		Name, Rule, Note string
+		Addresses        []netip.Addr
+	}
+	if err := s.ask(ctx, role, 0, &nodes, append(flags, "nodes")...); err != nil {
+		return err
+	}
+	if len(nodes) != rows {
+		return fmt.Errorf("%d rows, want %d", len(nodes), rows)
+	}
+	for _, n := range nodes {
+		var want []netip.Addr
+		for _, f := range s.Topology().Families() {
+			want = append(want, s.Node(n.Name).Address(f))
+		}
+		if n.Rule != "InternalIP" || n.Note != "" || !slices.Equal(n.Addresses, want) {
+			return fmt.Errorf("%+v, want %v", n, want)
+		}
+	}
+	return nil
+}
+
 func (s *scene) blocksShown(ctx context.Context, role string, flags []string, rows int) error {
 	var blocks []blockLine
 	if err := s.ask(ctx, role, 0, &blocks, append(flags, "blocks")...); err != nil {
@@ -191,7 +218,7 @@ func (s *scene) routesAgree(ctx context.Context) error {
 	var shown, there []string
 	for _, r := range routes {
 		if r.Installed {
-			shown = append(shown, fmt.Sprint(r.Prefix, r.NextHops, r.Origin == "block"))
+			shown = append(shown, fmt.Sprint(r.Prefix, r.NextHops, r.Path))
 		}
 		if r.Problem != "" || r.Refused || r.Stale || r.Advertised != (r.Origin == "block") {
 			return fmt.Errorf("%+v", r)
@@ -204,7 +231,11 @@ func (s *scene) routesAgree(ctx context.Context) error {
 		}
 		for _, k := range kernel {
 			if k.Protocol == lab.AgentProtocol() {
-				there = append(there, fmt.Sprint(k.Prefix, k.NextHops, k.Type == "blackhole"))
+				path := k.Type
+				if path != "blackhole" {
+					path = "native" // no pool here has an encapsulation
+				}
+				there = append(there, fmt.Sprint(k.Prefix, k.NextHops, path))
 			}
 		}
 	}
@@ -224,6 +255,7 @@ func (s *scene) tables(t *testing.T, role string, flags []string, peers int) {
 		header  []string
 		rows    int
 	}{
+		{"nodes", []string{"NODE", "ADDRESSES", "FOUND BY", "VXLAN"}, peers / 4},
 		{"peers", []string{"NODE", "PEER", "STATE", "RECEIVED", "ACCEPTED", "ADVERTISED"}, peers},
 		{"blocks", []string{"NODE", "BLOCK", "USED", "PROGRAMMED", "ADVERTISED"}, peers / 2},
 	} {
