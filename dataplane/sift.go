@@ -41,8 +41,8 @@ func Sift(want []Route) (good []Route, failed map[netip.Prefix]error) {
 
 // inOrder says that there is nothing to sift: a valid route is canonical too.
 func inOrder(want []Route) bool {
-	for i, r := range want {
-		if r.Validate() != nil || i > 0 && ComparePrefix(want[i-1].Prefix, r.Prefix) >= 0 {
+	for i := range want {
+		if want[i].Validate() != nil || i > 0 && ComparePrefix(want[i-1].Prefix, want[i].Prefix) >= 0 {
 			return false
 		}
 	}

@@ -8,11 +8,15 @@ import (
 )
 
 // Validate says what keeps a canonical route from being written to the kernel.
-func (r Route) Validate() error {
+func (r *Route) Validate() error {
 	if !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() || r.Prefix.Addr().Is4In6() {
 		return fmt.Errorf("route %s: %w", r, ErrPrefix)
 	}
-	if err := errors.Join(r.validateKind(), r.validateSource()); err != nil {
+	err := r.validateKind()
+	if err == nil {
+		err = r.validateSource()
+	}
+	if err != nil {
 		return fmt.Errorf("route %s: %w", r, err)
 	}
 	for _, hop := range r.NextHops {
@@ -23,7 +27,7 @@ func (r Route) Validate() error {
 	return nil
 }
 
-func (r Route) validateKind() error {
+func (r *Route) validateKind() error {
 	switch {
 	case r.Kind == Unicast && len(r.NextHops) == 0:
 		return fmt.Errorf("%w: a unicast route needs at least one", ErrNextHop)
@@ -41,7 +45,7 @@ func (r Route) validateKind() error {
 	return nil
 }
 
-func (r Route) validateSource() error {
+func (r *Route) validateSource() error {
 	switch s := r.Source; {
 	case !s.IsValid():
 		return nil
@@ -61,7 +65,7 @@ func hopOrder(a, b netip.Addr) int {
 	return -1
 }
 
-func (r Route) validateHop(hop netip.Addr) error {
+func (r *Route) validateHop(hop netip.Addr) error {
 	linkLocal := hop.Is6() && hop.IsLinkLocalUnicast()
 	switch {
 	case !hop.IsValid() || hop.Is4In6() || hop.Is4() && r.Prefix.Addr().Is6():

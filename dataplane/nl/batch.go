@@ -76,22 +76,30 @@ func (c *Conn) exchange(out []byte, first uint32, results []error) {
 		fill(results, fmt.Errorf("send to the kernel: %w", err))
 		return
 	}
-	for done := false; !done; {
-		err := c.receive(func(h unix.NlMsghdr, body []byte) error {
-			i := h.Seq - first // wraps round as the numbers do
-			if h.Type != unix.NLMSG_ERROR || uint64(i) >= uint64(len(results)) {
-				return nil // late answer to an earlier exchange
-			}
-			result, malformed := parseAck(h.Flags, body)
-			results[i] = result
-			done = int(i) == len(results)-1
-			return malformed
-		})
-		if err != nil {
+	for a := (answers{first: first, results: results}); !a.done; {
+		if err := c.receive(a.take); err != nil {
 			fill(results, fmt.Errorf("%w: %w", ErrUnanswered, err))
 			return
 		}
 	}
+}
+
+// answers are those to one batch as far as they were read.
+type answers struct {
+	first   uint32 // number of the batch's first message
+	results []error
+	done    bool
+}
+
+func (a *answers) take(h unix.NlMsghdr, body []byte) error {
+	i := h.Seq - a.first // wraps round as the numbers do
+	if h.Type != unix.NLMSG_ERROR || uint64(i) >= uint64(len(a.results)) {
+		return nil // late answer to an earlier exchange
+	}
+	result, malformed := parseAck(h.Flags, body)
+	a.results[i] = result
+	a.done = int(i) == len(a.results)-1
+	return malformed
 }
 
 // fill gives err to every message that was not refused by an answer of its own.

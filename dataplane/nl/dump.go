@@ -125,31 +125,14 @@ func (c *Conn) dump(req Message, group int, each func(body []byte) error) error 
 	if err := c.send(req.Serialize()); err != nil {
 		return fmt.Errorf("send to the kernel: %w", err)
 	}
-	var interrupted, done bool
-	var failed error
-	for nudges := 0; !done; {
-		err := c.receive(func(h unix.NlMsghdr, body []byte) error {
-			switch {
-			case h.Seq == req.Seq && (h.Type == unix.NLMSG_DONE || h.Type == unix.NLMSG_ERROR):
-				done = true
-				end := endOfDump(body)
-				if errors.Is(end, unix.ENOBUFS) { // notifications left it no room to begin; watched reads what still comes
-					interrupted, end = true, nil
-				}
-				failed = errors.Join(failed, end)
-			case h.Flags&unix.NLM_F_MULTI == 0:
-				interrupted = interrupted || tellsOfMain(h, body)
-			case failed == nil && h.Seq == req.Seq: // and no late answer to an earlier exchange
-				failed = each(body)
-			}
-			interrupted = interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
-			return nil
-		})
+	d := dumping{seq: req.Seq, each: each}
+	for nudges := 0; !d.done; {
+		err := c.receive(d.take)
 		switch {
 		case errors.Is(err, unix.ENOBUFS): // notifications were lost; the dump goes on
-			interrupted, err = true, nil
+			d.interrupted, err = true, nil
 		case errors.Is(err, unix.EAGAIN) && nudges < maxNudges:
-			interrupted = true
+			d.interrupted = true
 			nudges++
 			err = errors.Join(c.leave(group), c.nudge())
 		}
@@ -157,10 +140,41 @@ func (c *Conn) dump(req Message, group int, each func(body []byte) error) error 
 			return fmt.Errorf("read from the kernel: %w", err)
 		}
 	}
-	if failed == nil && interrupted {
+	return d.result()
+}
+
+// dumping is a dump as far as it was read.
+type dumping struct {
+	seq               uint32 // of its request
+	each              func(body []byte) error
+	interrupted, done bool
+	failed            error
+}
+
+// take takes in a message: of the dump, or a notification meanwhile.
+func (d *dumping) take(h unix.NlMsghdr, body []byte) error {
+	switch {
+	case h.Seq == d.seq && (h.Type == unix.NLMSG_DONE || h.Type == unix.NLMSG_ERROR):
+		d.done = true
+		end := endOfDump(body)
+		if errors.Is(end, unix.ENOBUFS) { // notifications left it no room to begin; watched reads what still comes
+			d.interrupted, end = true, nil
+		}
+		d.failed = errors.Join(d.failed, end)
+	case h.Flags&unix.NLM_F_MULTI == 0:
+		d.interrupted = d.interrupted || tellsOfMain(h, body)
+	case d.failed == nil && h.Seq == d.seq: // and no late answer to an earlier exchange
+		d.failed = d.each(body)
+	}
+	d.interrupted = d.interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
+	return nil
+}
+
+func (d *dumping) result() error {
+	if d.failed == nil && d.interrupted {
 		return ErrInterrupted
 	}
-	return failed
+	return d.failed
 }
 
 // maxNudges bounds how often one dump is nudged. Each asks for room once more.

@@ -47,8 +47,8 @@ func (r *Route) parse(b []byte) (ok bool, err error) {
 		}
 		rest = next
 	}
-	if r.Prefix != r.Prefix.Masked() || !r.Prefix.IsValid() {
-		return false, fmt.Errorf("parse route: %w: prefix %s", ErrMalformed, r.Prefix)
+	if err := r.checkPrefix(); err != nil {
+		return false, err
 	}
 	switch {
 	case p.object:
@@ -58,6 +58,13 @@ func (r *Route) parse(b []byte) (ok bool, err error) {
 		r.Hops = append(r.Hops[:0], p.hop)
 	}
 	return true, nil
+}
+
+func (r *Route) checkPrefix() error {
+	if !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() {
+		return fmt.Errorf("parse route: %w: prefix %s", ErrMalformed, r.Prefix)
+	}
+	return nil
 }
 
 func unspecified(family uint8) (zero netip.Addr, known bool) {

@@ -88,16 +88,16 @@ func (c *Conn) scan(family uint8, table uint32, start func() (visit func(*Route)
 		unix.RTM_GETROUTE, 0,
 		&rtnl.RtMsg{RtMsg: unix.RtMsg{Family: family}}, attrUint32(unix.RTA_TABLE, table),
 	)
-	var r Route
+	var p reader
 	err := c.attempt(req, routeGroup(family), func() func([]byte) error {
 		visit := start()
 		return func(body []byte) error {
 			if len(body) > 0 && body[0] != family {
 				return nil // a kernel without the family answers with all others
 			}
-			ok, err := r.parse(body)
-			if ok {
-				visit(&r)
+			ok, err := p.read(body)
+			if ok && err == nil {
+				visit(&p.route)
 			}
 			return err
 		}

@@ -38,7 +38,7 @@ func linksOf(k kernel, want []dataplane.Route) links {
 
 // linkOf is the name of the link that a next hop asks for, "" if any will do.
 func linkOf(r *dataplane.Route, hop netip.Addr) string {
-	if r.Link != "" {
+	if r.Link != "" || hop.Is4() {
 		return r.Link
 	}
 	return hop.Zone()

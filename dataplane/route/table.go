@@ -10,7 +10,6 @@ package route
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -131,10 +130,7 @@ func (t *Table) wants(p netip.Prefix) bool {
 // look lists both families.
 func (t *Table) look(want []dataplane.Route) (looks [2]*look, err error) {
 	links := linksOf(t.kernel, want)
-	v6 := slices.IndexFunc(want, func(r dataplane.Route) bool { return r.Prefix.Addr().Is6() })
-	if v6 < 0 {
-		v6 = len(want)
-	}
+	v6, _ := dataplane.Find(want, netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 	for i, family := range families() {
 		looks[i] = newLook(family, [...][]dataplane.Route{want[:v6], want[v6:]}[i], links)
 		if err := looks[i].list(t.kernel); err != nil {
