@@ -20,13 +20,15 @@ const writers = 16
 
 // leaser is the pass that owns AddressPlan and IPBlocks.
 type leaser struct {
-	client  client.Client // reads are cached, writes go to the API server
-	live    client.Reader // reads from the API server
-	grace   time.Duration
-	cooling time.Duration
-	events  events.EventRecorder
-	metrics *metrics
-	log     *slog.Logger
+	client client.Client // reads are cached, writes go to the API server
+	live   client.Reader // reads from the API server
+	// namespace is that of the agents' Leases.
+	namespace string
+	grace     time.Duration
+	cooling   time.Duration
+	events    events.EventRecorder
+	metrics   *metrics
+	log       *slog.Logger
 
 	missing since // nodes, by name
 	retired since // pools that still have an AddressPlan entry, by UID

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -46,7 +47,7 @@ func newEnv(t *testing.T) env {
 	t.Helper()
 	plane := kubetest.Shared(t)
 	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	c, err := client.New(plane.AdminConfig(), client.Options{Scheme: scheme})
@@ -64,6 +65,7 @@ func newEnv(t *testing.T) env {
 	} {
 		e.ok(c.DeleteAllOf(t.Context(), o))
 	}
+	e.ok(c.DeleteAllOf(t.Context(), &coordinationv1.Lease{}, client.InNamespace(rbac.Namespace)))
 	return e
 }
 

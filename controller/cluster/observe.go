@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,7 +75,11 @@ func slim(obj any) (any, error) {
 		return nil, errors.New("the Node cache holds something else")
 	}
 	node.ManagedFields, node.Annotations, node.Spec = nil, nil, corev1.NodeSpec{}
-	node.Status = corev1.NodeStatus{Addresses: node.Status.Addresses}
+	ready := slices.DeleteFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type != corev1.NodeReady })
+	for i := range ready {
+		ready[i] = corev1.NodeCondition{Type: ready[i].Type, Status: ready[i].Status}
+	}
+	node.Status = corev1.NodeStatus{Addresses: node.Status.Addresses, Conditions: slices.Clip(ready)}
 	return node, nil
 }
 

@@ -16,6 +16,9 @@ const established = "Established"
 // peerTally is what the nodes say of one BGPPeer.
 type peerTally struct {
 	wanted, up int64
+	// unheard are the nodes whose agents do not answer: of their sessions only what
+	// was last known is.
+	unheard []string
 	// firstDown is the first node without an established session.
 	firstDown string
 	// errors are the nodes' reports, the first node of each and how many.
@@ -50,9 +53,15 @@ func tallyPeers(s *State, sels *selectors) []peerTally {
 	states := s.nodeStatesByName()
 	for i := range s.Nodes {
 		node := &s.Nodes[i]
-		sessions := sessionsByPeer(states[node.Name])
+		state := states[node.Name]
+		sessions := sessionsByPeer(state)
 		matches := sels.match(node.Labels)
 		for _, n := range matches {
+			if state != nil && !reachable(state) {
+				out[n].wanted++
+				out[n].unheard = append(out[n].unheard, node.Name)
+				continue
+			}
 			out[n].add(node.Name, sessions[s.Peers[n].Name])
 		}
 		markRivals(s.Peers, matches, node.Name, out)
@@ -129,6 +138,12 @@ func peerEstablished(p *v1alpha1.BGPPeer, t peerTally) metav1.Condition {
 		return condition(v1alpha1.ConditionEstablished, false, ReasonNoNodeSelected, "spec.nodeSelector selects no node", p.Generation)
 	case t.up == t.wanted:
 		return condition(v1alpha1.ConditionEstablished, true, ReasonAllEstablished, "every session is established", p.Generation)
+	case t.up+int64(len(t.unheard)) == t.wanted:
+		c := condition(v1alpha1.ConditionEstablished, false, ReasonAgentSilent, fmt.Sprintf(
+			"%d of %d sessions are established; of the others nothing is known, since the agents of their nodes do not answer: %s. See AgentReachable of their NodeStates",
+			t.up, t.wanted, nameSome(t.unheard)), p.Generation)
+		c.Status = metav1.ConditionUnknown
+		return c
 	}
 	text, worst := "", report{node: t.firstDown}
 	for e, r := range t.errors {

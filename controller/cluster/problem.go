@@ -25,6 +25,11 @@ const (
 	ReasonNoNodeSelected   = "NoNodeSelected"
 	ReasonSameSpecificity  = "SameSpecificity"
 	ReasonNoConflict       = "NoConflict"
+	ReasonNodeGone         = "NodeGone"
+	ReasonEarlierNode      = "EarlierNode"
+	ReasonNodeSilent       = "NodeSilent"
+	ReasonAgentSilent      = "AgentSilent"
+	ReasonLeaseRenewed     = "LeaseRenewed"
 )
 
 // problem is why an object cannot be used, in words for a Condition.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -81,7 +82,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options, log *slog.Logger) 
 
 func newManager(cfg *rest.Config, opts Options, log *slog.Logger) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
@@ -89,7 +90,10 @@ func newManager(cfg *rest.Config, opts Options, log *slog.Logger) (ctrl.Manager,
 		Logger: logr.FromSlogHandler(quiet{log.Handler()}),
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         map[client.Object]cache.ByObject{&corev1.Node{}: {Transform: slim}},
+			ByObject: map[client.Object]cache.ByObject{
+				&corev1.Node{}:          {Transform: slim},
+				&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{opts.Namespace: {}}},
+			},
 		},
 		LeaderElection:                opts.LeaderElection,
 		LeaderElectionID:              Name,
@@ -123,10 +127,11 @@ func passes(mgr ctrl.Manager, opts Options, m *metrics, log *slog.Logger) []*pas
 	c, events := mgr.GetClient(), mgr.GetEventRecorder(Name)
 	lease := &leaser{
 		client: c, live: mgr.GetAPIReader(), grace: opts.NodeGracePeriod, cooling: opts.CoolingPeriod,
-		events: events, metrics: m, log: log, missing: since{}, retired: since{}, learnt: learnt{},
+		namespace: opts.Namespace, events: events, metrics: m, log: log, missing: since{}, retired: since{}, learnt: learnt{},
 	}
 	route := &router{client: c, events: events, log: log}
 	status := &reporter{client: c}
+	reach := &watchman{client: c, live: mgr.GetAPIReader(), namespace: opts.Namespace, pulses: newPulses(), log: log}
 	pools, configs, peers := bySpec(&v1alpha1.IPPool{}), bySpec(&v1alpha1.BGPConfiguration{}), bySpec(&v1alpha1.BGPPeer{})
 	blocks, plan, bgpNodes := every(&v1alpha1.IPBlock{}), every(&v1alpha1.AddressPlan{}), every(&v1alpha1.BGPNode{})
 	return []*pass{
@@ -141,6 +146,10 @@ func passes(mgr ctrl.Manager, opts Options, m *metrics, log *slog.Logger) []*pas
 		{
 			name: "status", interval: statusInterval, run: status.run, cached: c, metrics: m,
 			watches: []watch{byNode(), every(&v1alpha1.IPPool{}), every(&v1alpha1.BGPConfiguration{}), every(&v1alpha1.BGPPeer{}), blocks, plan, byReport()},
+		},
+		{
+			name: "reach", interval: statusInterval, run: reach.run, cached: c, metrics: m,
+			watches: []watch{byReadiness(), byReach(), reach.pulses.watch()},
 		},
 	}
 }

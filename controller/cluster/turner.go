@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -134,8 +135,9 @@ func (l *leaser) nodeGone(ctx context.Context, name string) (bool, error) {
 	return false, nil
 }
 
-// clean removes the BGPNode and the NodeState of each node that is gone for
-// good and has no block left.
+// clean removes the BGPNode, the NodeState and the agent's Lease of each node that
+// is gone for good and has no block left. The Lease goes first: nothing else is
+// asked for its sake.
 func (l *leaser) clean(ctx context.Context, s *State, gone map[string]bool) error {
 	names := decideLeftovers(s, gone)
 	if len(names) == 0 {
@@ -156,6 +158,11 @@ func (l *leaser) clean(ctx context.Context, s *State, gone map[string]bool) erro
 		isGone, err := l.nodeGone(ctx, name)
 		if err != nil || !isGone {
 			errs = append(errs, err)
+			continue
+		}
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: l.namespace, Name: v1alpha1.AgentLeaseName(name)}}
+		if err := l.client.Delete(ctx, lease); err != nil && !stale(err) {
+			errs = append(errs, fmt.Errorf("delete Lease %s: %w", lease.Name, err))
 			continue
 		}
 		for _, o := range left[name] {
