@@ -140,8 +140,8 @@ func sourceRules() []rule {
 	}
 }
 
-// nodeRules need connection tracking: the node itself speaks to its pods from
-// 169.254.1.1, the nearest address that it has, and hears their answers there.
+// nodeRules need connection tracking: a node that has no other address of a
+// family speaks to its pods from the gateway's, and hears their answers there.
 func nodeRules() []rule {
 	return []rule{
 		{"answers to the node", match(answer(), accept())},
