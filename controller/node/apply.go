@@ -51,7 +51,7 @@ func (a *Agent) apply(ctx context.Context, p plan.Plan, device dataplane.Overlay
 		return out
 	}
 
-	config := p.Announceable(routes.Installed, a.served(p.Unheld(routes.Installed)))
+	config := p.Announceable(routes, a.served(p.Unheld(routes)))
 	storeErr = errors.Join(storeErr, a.note(p.Leases, config.Announce))
 	speakErr := a.ports.Speaker.Apply(ctx, config)
 	if bgp.OnlyPeers(speakErr) {

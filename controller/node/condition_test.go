@@ -44,7 +44,7 @@ func well() (plan.Snapshot, plan.Plan, applied, []bgp.Session) {
 			Announce: []netip.Prefix{block4, block6},
 		},
 	}
-	done := applied{routes: dataplane.Result{Installed: routes}, announced: p.BGP.Announce}
+	done := applied{routes: dataplane.Result{Seen: true}, announced: p.BGP.Announce}
 	up := []bgp.Session{{Address: tor, ASN: 65001, State: bgp.Established, Since: time.Unix(1700000000, 5), Received: 3, Accepted: 1, Advertised: 1}}
 	return s, p, done, up
 }
@@ -102,13 +102,12 @@ func noBlock(_ *plan.Snapshot, p *plan.Plan, _ *applied, _ []bgp.Session) []plan
 }
 
 func refusedRoute(_ *plan.Snapshot, _ *plan.Plan, a *applied, _ []bgp.Session) []plan.Problem {
-	a.routes.Installed = []dataplane.Route{a.routes.Installed[0], a.routes.Installed[2]}
 	a.routes.Failed = map[netip.Prefix]error{far: errors.New("add route 10.244.0.64/26: next hop unreachable")}
 	return nil
 }
 
 func unprogrammed(_ *plan.Snapshot, _ *plan.Plan, a *applied, _ []bgp.Session) []plan.Problem {
-	a.routes.Installed = a.routes.Installed[1:]
+	a.routes.Failed = map[netip.Prefix]error{block4: errors.New("add route 10.244.0.0/26: no such device")}
 	return nil
 }
 

@@ -23,7 +23,7 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 	if done.leases != nil {
 		s.Leases = done.leases
 	}
-	installed := p.Held(done.routes.Installed)
+	installed := p.Held(done.routes)
 	announced := map[netip.Prefix]bool{}
 	for _, x := range done.announced {
 		announced[x] = true

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -14,8 +15,9 @@ import (
 
 func TestABlockInUseStaysAnnounced(t *testing.T) {
 	block := netip.MustParsePrefix("10.244.0.0/26")
-	own := []dataplane.Route{{Prefix: block, Kind: dataplane.Blackhole}}
-	foreign := []dataplane.Route{{Prefix: block, NextHops: []netip.Addr{netip.MustParseAddr("10.1.0.1")}}}
+	own := dataplane.Result{Seen: true}
+	foreign := dataplane.Result{Seen: true, Failed: map[netip.Prefix]error{block: errors.New("another's route is in its place")}}
+	nothing := dataplane.Result{}
 	inUse := plan.Lease{UID: "b1", Announced: true, Capacity: 64, Used: 3}
 	change := func(f func(*plan.Lease)) plan.Lease {
 		l := inUse
@@ -23,23 +25,23 @@ func TestABlockInUseStaysAnnounced(t *testing.T) {
 		return l
 	}
 	for _, tt := range []struct {
-		name      string
-		lease     plan.Lease
-		state     v1alpha1.BlockState
-		installed []dataplane.Route
+		name  string
+		lease plan.Lease
+		state v1alpha1.BlockState
+		done  dataplane.Result
 		// pods says that the kernel routes an address to a pod.
 		pods, unheld, announced bool
 	}{
 		{"programmed", inUse, v1alpha1.BlockLeased, own, true, false, true},
 		{"programmed, and never before", plan.Lease{UID: "b1"}, v1alpha1.BlockLeased, own, false, false, true},
-		{"in use", inUse, v1alpha1.BlockLeased, nil, true, true, true},
+		{"in use", inUse, v1alpha1.BlockLeased, nothing, true, true, true},
 		{"in use, another's route in its place", inUse, v1alpha1.BlockLeased, foreign, true, true, true},
-		{"in use, draining", change(func(l *plan.Lease) { l.Closed = true }), v1alpha1.BlockDraining, nil, true, true, true},
-		{"in use, pods without routes", inUse, v1alpha1.BlockLeased, nil, false, true, false},
-		{"never announced", change(func(l *plan.Lease) { l.Announced = false }), v1alpha1.BlockLeased, nil, true, false, false},
-		{"announced as another lease", change(func(l *plan.Lease) { l.UID = "b0" }), v1alpha1.BlockLeased, nil, true, false, false},
-		{"not in use", change(func(l *plan.Lease) { l.Used = 0 }), v1alpha1.BlockLeased, nil, true, false, false},
-		{"leased to nobody soon", inUse, v1alpha1.BlockCooling, nil, true, false, false},
+		{"in use, draining", change(func(l *plan.Lease) { l.Closed = true }), v1alpha1.BlockDraining, nothing, true, true, true},
+		{"in use, pods without routes", inUse, v1alpha1.BlockLeased, nothing, false, true, false},
+		{"never announced", change(func(l *plan.Lease) { l.Announced = false }), v1alpha1.BlockLeased, nothing, true, false, false},
+		{"announced as another lease", change(func(l *plan.Lease) { l.UID = "b0" }), v1alpha1.BlockLeased, nothing, true, false, false},
+		{"not in use", change(func(l *plan.Lease) { l.Used = 0 }), v1alpha1.BlockLeased, nothing, true, false, false},
+		{"leased to nobody soon", inUse, v1alpha1.BlockCooling, nothing, true, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, problems := plan.Compute(plan.Snapshot{
@@ -58,14 +60,14 @@ func TestABlockInUseStaysAnnounced(t *testing.T) {
 			if len(problems) > 0 && tt.state != v1alpha1.BlockCooling {
 				t.Fatal(problems)
 			}
-			unheld := p.Unheld(tt.installed)
+			unheld := p.Unheld(tt.done)
 			if got := len(unheld) == 1; got != tt.unheld {
 				t.Errorf("unheld %v", unheld)
 			}
 			if !tt.pods {
 				unheld = nil
 			}
-			if got := slices.Contains(p.Announceable(tt.installed, unheld).Announce, block); got != tt.announced {
+			if got := slices.Contains(p.Announceable(tt.done, unheld).Announce, block); got != tt.announced {
 				t.Errorf("announced: %t, want %t", got, tt.announced)
 			}
 		})

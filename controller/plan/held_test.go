@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -20,11 +21,11 @@ func TestHeld(t *testing.T) {
 	p := plan.Plan{Routes: []dataplane.Route{
 		route("10.1.0.0/26", "192.0.2.1"), route("10.1.0.0/27", "192.0.2.1"), route("10.3.0.0/26", "192.0.2.1"), route("fd00::/64", "fd01::1"),
 	}}
-	h := p.Held([]dataplane.Route{
-		route("10.0.0.0/26", "192.0.2.1"), route("10.1.0.0/27", "192.0.2.1"), route("10.2.0.0/26", "192.0.2.1"),
-		route("10.3.0.0/26", "192.0.2.9"), route("fd00::/64", "fd01::1"),
-	})
-	want := []bool{false, true, false, true} // the third by another next hop
+	why := errors.New("another route is in its place")
+	h := p.Held(dataplane.Result{Seen: true, Failed: map[netip.Prefix]error{
+		prefix("10.1.0.0/26"): why, prefix("10.3.0.0/26"): why, prefix("10.9.0.0/26"): why,
+	}})
+	want := []bool{false, true, false, true}
 	for i, r := range p.Routes {
 		if h.At(i) != want[i] || h.Has(r.Prefix) != want[i] {
 			t.Errorf("%s is held: %t and %t, want %t", r.Prefix, h.At(i), h.Has(r.Prefix), want[i])
@@ -38,7 +39,7 @@ func TestHeld(t *testing.T) {
 			t.Errorf("%s is held and not planned", other)
 		}
 	}
-	if none := p.Held(nil); none.Count() != 0 || none.Has(prefix("fd00::/64")) {
+	if none := p.Held(dataplane.Result{}); none.Count() != 0 || none.Has(prefix("fd00::/64")) {
 		t.Error("of nothing, something is held")
 	}
 }

@@ -110,7 +110,6 @@ func (t *Table) Apply(want []dataplane.Route, prune bool) (dataplane.Result, err
 			result.Surplus = append(result.Surplus, r.Prefix)
 		}
 	}
-	result.Settle(good)
 	return result, nil
 }
 

@@ -86,7 +86,6 @@ func (t *Table) Apply(want []dataplane.Route, prune bool) (dataplane.Result, err
 		}
 		l.settle(&result, w.refused)
 	}
-	result.Settle(good)
 	return result, errors.Join(errs...)
 }
 

@@ -60,8 +60,8 @@ func (k *kernel) apply(routes []dataplane.Route) (time.Duration, error) {
 	start := time.Now()
 	result, err := k.table.Apply(routes, true)
 	took := time.Since(start)
-	if err == nil && len(result.Installed) != len(routes) {
-		err = fmt.Errorf("apply: %d of %d routes are installed", len(result.Installed), len(routes))
+	if err == nil && len(result.Failed) != 0 {
+		err = fmt.Errorf("apply: %d of %d routes are not installed", len(result.Failed), len(routes))
 	}
 	return took, err
 }

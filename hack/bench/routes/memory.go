@@ -39,8 +39,8 @@ func Compare() error {
 		return err
 	}
 	result, err := table.Apply(want, true)
-	if err == nil && len(result.Installed) != count {
-		err = fmt.Errorf("%d of %d routes are installed", len(result.Installed), count)
+	if err == nil && len(result.Failed) != 0 {
+		err = fmt.Errorf("%d of %d routes are not installed", len(result.Failed), count)
 	}
 	peak, statusErr := status("VmHWM:")
 	if err := errors.Join(err, statusErr, table.Close()); err != nil {
