@@ -51,6 +51,14 @@ func hostRows(f facts) []hostRow {
 	return rows
 }
 
+// vxlan is empty where other nodes do not send to it so.
+func (r hostRow) vxlan() string {
+	if r.VTEP == nil {
+		return ""
+	}
+	return fmt.Sprintf("VNI %d, UDP %d", r.VTEP.VNI, r.VTEP.Port)
+}
+
 // pending says what the node has, and the controller has not told the others.
 func pending(n node) string {
 	var note string
@@ -77,11 +85,7 @@ func ruleText(r *v1alpha1.NodeAddress) string {
 func hostTable(rows []hostRow) table {
 	t := table{header: []string{"NODE", "ADDRESSES", "FOUND BY", "VXLAN", "NOTE"}, empty: "No nodes."}
 	for _, r := range rows {
-		vxlan := none
-		if r.VTEP != nil {
-			vxlan = fmt.Sprintf("VNI %d, UDP %d", r.VTEP.VNI, r.VTEP.Port)
-		}
-		t.rows = append(t.rows, []string{r.Name, strings.Join(r.Addresses, ","), r.Rule, vxlan, r.Note})
+		t.rows = append(t.rows, []string{r.Name, strings.Join(r.Addresses, ","), r.Rule, r.vxlan(), r.Note})
 	}
 	return t
 }

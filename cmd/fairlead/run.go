@@ -85,7 +85,7 @@ func newRoot(name string) *cobra.Command {
 	f.StringVar(&o.socket, "socket", "", "path of an agent's socket: ask that agent instead of the API server")
 	f.StringVarP(&o.output, "output", "o", "table", "table or json")
 	f.DurationVar(&o.timeout, "timeout", 15*time.Second, "how long to wait for an answer")
-	root.AddCommand(newStatus(o), newNodes(o), newPeers(o), newBlocks(o), newRoutes(o))
+	root.AddCommand(newStatus(o), newNodes(o), newPeers(o), newBlocks(o), newRoutes(o), newExplain(o))
 	return root
 }
 
