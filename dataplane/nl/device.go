@@ -25,10 +25,11 @@ func (c *Conn) Device(name string) (Device, error) {
 	if err != nil {
 		return Device{}, fmt.Errorf("read link %s: %w", name, err)
 	}
-	return parseDevice(answer)
+	return ParseDevice(answer)
 }
 
-func parseDevice(b []byte) (Device, error) {
+// ParseDevice reads struct ifinfomsg and its attributes.
+func ParseDevice(b []byte) (Device, error) {
 	l, err := ParseLink(b)
 	if err != nil {
 		return Device{}, err

@@ -14,7 +14,7 @@ func FuzzParseDevice(f *testing.F) {
 	f.Add(body(AddVeth(near, far, 3, 1500)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if _, err := parseDevice(body); err != nil && !errors.Is(err, ErrMalformed) {
+		if _, err := ParseDevice(body); err != nil && !errors.Is(err, ErrMalformed) {
 			t.Fatalf("error of another kind: %v", err)
 		}
 	})
@@ -33,7 +33,7 @@ func FuzzParseNeighbour(f *testing.F) {
 
 // What a request says is what the parser of answers reads.
 func TestRequestsReadBack(t *testing.T) {
-	d, err := parseDevice(body(AddVeth(End{Name: "fla", MAC: MAC{2, 1}}, End{Name: "eth0"}, 3, 1400)))
+	d, err := ParseDevice(body(AddVeth(End{Name: "fla", MAC: MAC{2, 1}}, End{Name: "eth0"}, 3, 1400)))
 	if err != nil || d.Name != "fla" || d.MTU != 1400 || d.MAC != (MAC{2, 1}) || !d.Up || d.Operational {
 		t.Errorf("veth: %+v, %v", d, err)
 	}
