@@ -22,7 +22,9 @@ type links struct {
 	kept string
 }
 
-func (l links) Prepare() error { return host.Prepare(l.kept) }
+// Prepare also sees to the links of pods: systemd-udevd has settings of its own for
+// every new link.
+func (l links) Prepare() error { return errors.Join(host.Prepare(l.kept), l.Mend()) }
 
 func (links) Addresses() ([]netip.Prefix, error) { return host.Addresses() }
 

@@ -3,12 +3,8 @@ package link
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +44,7 @@ func (n *Node) Check(pod *Namespace, want Expectation) error {
 		return err
 	}
 	return errors.Join(
-		n.checkHost(outside, want), n.checkNeighbours(inside, outside, want), checkSettings(want),
+		n.checkHost(outside, want), n.checkNeighbours(inside, outside, want), checkSettings(want.Host, want.Addresses),
 		checkPod(pod.conn, inside, outside, want),
 	)
 }
@@ -95,40 +91,6 @@ func (n *Node) checkNeighbours(inside, outside nl.Device, want Expectation) erro
 		}
 	}
 	return nil
-}
-
-// setting is one of the host's end, in /proc/sys/net.
-type setting struct {
-	family, name string
-	// good are the values that it may have.
-	good []string
-}
-
-// checkSettings looks at what Wire sets. One of a family that the pod has not, or
-// that the kernel has not, is no matter.
-func checkSettings(want Expectation) error {
-	settings := []setting{{"ipv6", "accept_ra", []string{"0"}}}
-	if slices.ContainsFunc(want.Addresses, netip.Addr.Is4) {
-		settings = append(
-			settings,
-			setting{"ipv4", "forwarding", []string{"1"}},
-			// Loose is what systemd's defaults make of it, on every new link.
-			setting{"ipv4", "rp_filter", []string{"1", "2"}},
-		)
-	}
-	var errs []error
-	for _, s := range settings {
-		value, err := os.ReadFile(filepath.Join("/proc/sys/net", s.family, "conf", want.Host, s.name))
-		got := strings.TrimSpace(string(value))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			errs = append(errs, err)
-		case !slices.Contains(s.good, got):
-			errs = append(errs, fmt.Errorf("%s %s of the node's link %s %w: it is %s, not %s", s.family, s.name, want.Host, ErrWrong, got, s.good[0]))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func checkPod(conn *nl.Conn, inside, outside nl.Device, want Expectation) error {

@@ -84,7 +84,10 @@ func (n *Node) wireEnds(pod *Namespace, s Spec) error {
 	if err != nil {
 		return err
 	}
-	return n.settle(pod, s)
+	if err := n.settle(pod, s); err != nil {
+		return err
+	}
+	return checkSettings(s.Host, s.Addresses)
 }
 
 // Patience of settle: the kernel is done within a millisecond unless it is very busy.
