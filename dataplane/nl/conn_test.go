@@ -332,3 +332,39 @@ func TestConnIsShared(t *testing.T) {
 		}
 	}
 }
+
+// A monitor that ignores a socket hears of everyone else's changes, however many
+// that socket makes.
+func TestMonitorIgnores(t *testing.T) {
+	ns, c := dial(t)
+	self, err := c.PortID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m *Monitor
+	ns.Do(t, func() {
+		if m, err = Subscribe(unix.RTNLGRP_IPV4_ROUTE); err == nil {
+			err = m.Ignore(self)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	defer m.Close()
+	c.Send(20_000, func(i int, b []byte) []byte {
+		r := drop(i)
+		return Add.Append(b, &r)
+	}, func(i int, err error) { t.Errorf("route %d: %v", i, err) })
+	if err := dialIn(t, ns).Batch([]Message{remove(drop(7))})[0]; err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var told []Event
+	if err := m.Receive(ctx, func(e Event) { told = append(told, e) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Type != unix.RTM_DELROUTE || told[0].PortID == self {
+		t.Errorf("told of %+v, want the other's deletion alone", told)
+	}
+}

@@ -2,8 +2,10 @@ package nl
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	rtnl "github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -59,6 +61,26 @@ func subscribe(family int, groups ...uint) (*Monitor, error) {
 		return nil, err
 	}
 	return &Monitor{socket: socket}, nil
+}
+
+// Ignore leaves out what a socket of ours caused, by its PortID: the kernel does
+// not even queue it. Who writes a hundred thousand routes would lose
+// notifications of others to those of its own.
+func (m *Monitor) Ignore(portID uint32) error {
+	// struct nlmsghdr, nlmsg_pid at 12: a filter reads it as big endian.
+	pid := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, portID))
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 12},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: pid, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+		{Code: unix.BPF_RET | unix.BPF_K, K: math.MaxUint32},
+	}
+	err := unix.SetsockoptSockFprog(m.socket.GetFd(), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if err != nil {
+		return fmt.Errorf("leave out notifications of socket %d: %w", portID, err)
+	}
+	return nil
 }
 
 // Close ends the subscription.

@@ -23,22 +23,35 @@ import (
 // after a last notification. The sockets are of the network namespace of the
 // thread that calls.
 func (t *Table) Watch(ctx context.Context) (<-chan struct{}, error) {
-	self, err := t.conn.PortID()
-	if err != nil {
-		return nil, err
-	}
-	m, err := nl.Subscribe(watchGroups()...)
+	m, err := t.subscribe(watchGroups()...)
 	if err != nil {
 		return nil, err
 	}
 	ch := make(chan struct{}, 1)
-	f := filter{self: self, wanted: t.wants, pods: map[uint32]bool{}}
+	f := filter{wanted: t.wants, pods: map[uint32]bool{}}
 	go func() {
 		defer close(ch)
 		defer m.Close()
 		watch(ctx, m, &f, ch)
 	}()
 	return ch, nil
+}
+
+// subscribe hears of what others than this Table cause.
+func (t *Table) subscribe(groups ...uint) (*nl.Monitor, error) {
+	self, err := t.conn.PortID()
+	if err != nil {
+		return nil, err
+	}
+	m, err := nl.Subscribe(groups...)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Ignore(self); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
 }
 
 func watchGroups() []uint {
@@ -75,7 +88,6 @@ func watch(ctx context.Context, m *nl.Monitor, f *filter, ch chan<- struct{}) {
 
 // filter tells the events that call for an Apply from the rest.
 type filter struct {
-	self   uint32                  // the socket of our own requests
 	wanted func(netip.Prefix) bool // by the last Apply
 	pods   map[uint32]bool         // indexes of pod links seen
 }
@@ -84,7 +96,7 @@ type filter struct {
 func (f *filter) matters(e nl.Event) bool {
 	switch e.Type {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		return e.PortID != f.self && f.routeMatters(e.Body)
+		return f.routeMatters(e.Body)
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		l, err := nl.ParseLink(e.Body)
 		pod := err == nil && dataplane.IsPodLink(l.Name)
