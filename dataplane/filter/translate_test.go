@@ -136,3 +136,18 @@ func TestErrorsComeBack(t *testing.T) {
 		}
 	}
 }
+
+// Packets leave by one ToR, and their answers come by the other alone.
+func TestReturnPathByTheOtherToR(t *testing.T) {
+	s := newSite(t)
+	s.node.Run(t, "sysctl", "-qw", "net.ipv4.conf.eth1.rp_filter=2", "net.ipv4.conf.eth2.rp_filter=2")
+	for f, ip := range []string{"-4", "-6"} {
+		s.node.Run(t, "ip", ip, "route", "replace", "default", "via", torAddr(f, 1))
+		s.outside.Run(t, "ip", ip, "route", "replace", "default", "via", upAddr(f, 2))
+	}
+	apply(t, s.table, shared())
+	for f := range families {
+		s.want(t, s.pod, outsideAddr[f], nodeAddr[f])
+		s.want(t, s.pod, remoteAddr[f], podAddr[f])
+	}
+}

@@ -251,7 +251,7 @@ func TestPrepareKeepsTheAdvertisedDefaultRoute(t *testing.T) {
 	router.Run(t, "ip", "addr", "add", "fe80::1/64", "dev", "far0", "nodad")
 	router.Run(t, "ip", "link", "set", "far0", "up")
 	poll(t, "a default route by router advertisement", func() bool {
-		advertise(t, router, "far0") // the first may come before the link is ready
+		advertise(t, router, "far0", 1800) // the first may come before the link is ready
 		return strings.Contains(ns.Run(t, "ip", "-6", "route", "show", "default"), "proto ra")
 	})
 	prepare(t, ns, filepath.Join(t.TempDir(), "sysctl.json"))
