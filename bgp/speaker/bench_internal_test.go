@@ -32,9 +32,9 @@ func BenchmarkRoutes(b *testing.B) {
 	neighbours := map[string]neighbour{"<nil>": {Peer: bgp.Peer{Address: netip.MustParseAddr("192.0.2.2"), ASN: 65002}, alone: []netip.Addr{netip.MustParseAddr("192.0.2.2")}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		out, err := e.list(b.Context(), neighbours)
-		if err != nil || len(out) != benchRoutes {
-			b.Fatal(len(out), err)
+		l, err := e.list(b.Context(), neighbours)
+		if err != nil || len(l.routes) != benchRoutes {
+			b.Fatal(len(l.routes), err)
 		}
 	}
 }

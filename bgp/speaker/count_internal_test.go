@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	api "github.com/osrg/gobgp/v3/api"
 	"github.com/osrg/gobgp/v3/pkg/server"
+
+	"fairlead.dev/bgp"
 )
 
 // Sessions do not list the RIB again that was listed for the routes.
@@ -56,4 +59,66 @@ func TestOneListingForRoutesAndSessions(t *testing.T) {
 	check("soon after routes were listed", 3)
 	e.counts.until = time.Now()
 	check("later", 4)
+}
+
+// Who asks for routes again, while nothing has changed, is told what was listed.
+func TestOneListingWhileNothingChanges(t *testing.T) {
+	s := &Speaker{
+		opts: Options{Logger: slog.New(slog.DiscardHandler)}, changes: make(chan struct{}, 1),
+		turned: make(chan struct{}, 1), gate: make(chan struct{}, 1),
+	}
+	e, err := s.start(t.Context(), bgp.Global{ASN: testASN, RouterID: netip.MustParseAddr("192.0.2.9"), ListenPort: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.engine = e
+	defer func() {
+		if err := s.Leave(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	// lists says whether to ask made a listing, and undoes what f did.
+	lists := func(f func()) bool {
+		t.Helper()
+		if err := s.enter(t.Context()); err != nil { // so that none is made ahead
+			t.Fatal(err)
+		}
+		defer s.leave()
+		if _, err := e.routes(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f()
+		before := e.listed.at
+		if _, err := e.routes(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return !e.listed.at.Equal(before)
+	}
+	if lists(func() {}) {
+		t.Error("a RIB that has not changed was listed again")
+	}
+	if !lists(s.changed) {
+		t.Error("a change was not listed")
+	}
+	if !lists(func() { e.listed.at = e.listed.at.Add(-listingAge) }) {
+		t.Error("an old listing was not renewed")
+	}
+	if !lists(func() { e.listed.back = 1 }) {
+		t.Error("stale paths that time has made void were not left out")
+	}
+	ahead := func() bool {
+		if err := s.enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer s.leave()
+		return e.listed.turn == s.turns.Load()
+	}
+	s.changed()
+	for deadline := time.After(10 * time.Second); !ahead(); {
+		select {
+		case <-deadline:
+			t.Fatal("no listing is made ahead")
+		case <-time.After(time.Millisecond):
+		}
+	}
 }

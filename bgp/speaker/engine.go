@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,14 +24,16 @@ type engine struct {
 	journal *journal
 	// have is what it does, in the form of bgp.Sift.
 	have bgp.Config
-	// turns is the speaker's; counts are of the last listing of the RIB.
+	// turns is the speaker's; listed is the last listing of the RIB for its
+	// routes, counts are of that or of a later one.
 	turns  *atomic.Uint64
+	listed listing
 	counts counts
 	// until is when peers have dropped our routes of before the restart.
 	until time.Time
-	// end stops the goroutine that renews restart flags; ended says it has.
-	end   context.CancelFunc
-	ended chan struct{}
+	// end stops the goroutines that renew restart flags and list ahead.
+	end     context.CancelFunc
+	running sync.WaitGroup
 }
 
 // loopHook turns the end of each turn of the engine's loop that handled a
@@ -56,7 +59,6 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 		server:  server.NewBgpServer(server.LoggerOption(j), server.TimingHookOption(loopHook(s.changed))),
 		have:    bgp.Config{Global: g},
 		turns:   &s.turns,
-		ended:   make(chan struct{}),
 	}
 	if g.Restarting {
 		e.until = time.Now().Add(g.RestartTime)
@@ -68,7 +70,8 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 	}
 	run, end := context.WithCancel(context.Background())
 	e.end = end
-	go s.renew(run, e)
+	e.running.Go(func() { s.renew(run, e) })
+	e.running.Go(func() { s.listAhead(run, e) })
 	return e, nil
 }
 
@@ -98,7 +101,7 @@ func renderGlobal(g bgp.Global, listen []netip.Addr) *api.Global {
 // stop says Cease to every peer and returns when it has been sent.
 func (e *engine) stop(ctx context.Context) error {
 	e.end()
-	<-e.ended
+	e.running.Wait()
 	return e.halt(ctx)
 }
 

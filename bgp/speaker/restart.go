@@ -20,7 +20,6 @@ import (
 // its OPEN already, with the flag; but should that connection fail, as one of two
 // that collide does, the next OPEN would be without it. So it is looked at again.
 func (s *Speaker) renew(ctx context.Context, e *engine) {
-	defer close(e.ended)
 	var again <-chan time.Time
 	for {
 		select {

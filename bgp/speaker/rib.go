@@ -15,7 +15,8 @@ import (
 
 // Routes are the learned routes of the Loc-RIB of both families, sorted by
 // prefix: all that was accepted and is best, none of our own. While the engine
-// does not run the error is bgp.ErrNotStarted.
+// does not run the error is bgp.ErrNotStarted. Nobody may write to what is returned:
+// who asks again while nothing has changed gets the same.
 func (s *Speaker) Routes() ([]bgp.Route, error) {
 	ctx := context.Background()
 	if err := s.enter(ctx); err != nil {
@@ -26,34 +27,6 @@ func (s *Speaker) Routes() ([]bgp.Route, error) {
 		return nil, bgp.ErrNotStarted
 	}
 	return s.engine.routes(ctx)
-}
-
-func (e *engine) routes(ctx context.Context) ([]bgp.Route, error) {
-	return e.list(ctx, e.neighbours())
-}
-
-func (e *engine) list(ctx context.Context, neighbours map[string]neighbour) ([]bgp.Route, error) {
-	in := &reader{neighbours: neighbours, asn: e.have.Global.ASN, known: map[string]attributes{}}
-	var out []bgp.Route
-	var bad []error
-	c := e.newCounts()
-	err := e.eachDestination(ctx, func(d *api.Destination) {
-		c.add(d)
-		r, ok, err := in.route(d)
-		if err != nil {
-			bad = append(bad, fmt.Errorf("read route %s: %w", d.Prefix, err))
-		}
-		if ok {
-			out = append(out, r)
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	c.until = time.Now().Add(countAge)
-	e.counts = c
-	slices.SortFunc(out, func(a, b bgp.Route) int { return bgp.ComparePrefix(a.Prefix, b.Prefix) })
-	return out, errors.Join(bad...)
 }
 
 // eachDestination visits the Loc-RIB. Attributes come as on the wire: to turn
