@@ -235,7 +235,7 @@ func (s *scene) columns(t *testing.T) {
 			fmt.Sprintf("%s %s n1 pods-v4 Leased", v1alpha1.BlockName(v4), v4), fmt.Sprintf("%s %s n1 pods-v6 Leased", v1alpha1.BlockName(v6), v6),
 		}},
 		{"bgppeers", []string{"NAME ADDRESS ASN UP WANTED READY AGE", "r1-tor1-ipv4 172.16.1.1 65001 2 2 True", "r2-tor2-ipv6 fd00:172:16:2::2 65002 2 2 True"}},
-		{"nodestates", []string{"NAME READY ASN UP SESSIONS ROUTES USED ADDRESSES AGE", "n1 True 65101 4 4 8 2 Available", "n4 True 65102 4 4 8 0 Available"}},
+		{"nodestates", []string{"NAME READY REACHABLE ASN UP SESSIONS ROUTES USED ADDRESSES AGE", "n1 True True 65101 4 4 8 2 Available", "n4 True True 65102 4 4 8 0 Available"}},
 		{"bgpconfigurations", []string{"NAME ASN MESH NODES READY AGE", "r1 65101 Auto 2 True"}},
 		{"bgpnodes", []string{"NAME ASN ROUTER-ID ADDRESSES MESH AGE", `n1 65101 172.16.1.11 ["172.16.1.11","fd00:172:16:1::b"]`}},
 	} {
