@@ -66,12 +66,7 @@ func planOverlay(s Snapshot, self node, own blocks, guard func(netip.Prefix) str
 			MTU: dataplane.OverlayMTU(s.Overlay.UplinkMTU, local),
 		},
 	}}
-	if out.Wanted {
-		out.Want.Addresses = overlayAddresses(s.Overlay.Held, out.Blocks)
-	} else {
-		// Connections from the node's own address live on while it can be kept.
-		out.Want.Addresses = within(s.Overlay.Held, overlayBlocks(s.Intent.Blocks, own, nil))
-	}
+	out.Want.Addresses = overlayAddresses(s.Overlay.Held, out.Blocks, overlayBlocks(s.Intent.Blocks, own, nil))
 	w := way{s: s, self: self, out: &out, guard: guard, refused: refused}
 	problems := w.plan(encapsulated)
 	return out, refused, problems
@@ -116,13 +111,14 @@ func overlayBlocks(mine []v1alpha1.IPBlock, own blocks, encapsulated map[string]
 }
 
 // overlayAddresses are those of the addresses held that the device is to have: of
-// each family the first in one of the blocks. One in none of them, since its block
-// drains, stays until the next one is there.
-func overlayAddresses(held []netip.Addr, blocks []netip.Prefix) []netip.Addr {
+// each family the first in one of the blocks. One whose pool is not encapsulated any
+// more stays for the connections that have it, as long as its block is open. One
+// whose block drains stays until the next one is there.
+func overlayAddresses(held []netip.Addr, blocks, open []netip.Prefix) []netip.Addr {
 	var out []netip.Addr
 	for _, is4 := range []bool{true, false} {
 		family := slices.DeleteFunc(slices.Clone(held), func(a netip.Addr) bool { return a.Is4() != is4 })
-		next := within(family, blocks)
+		next := append(within(family, blocks), within(family, open)...)
 		switch {
 		case len(next) > 0:
 			out = append(out, next[0])
