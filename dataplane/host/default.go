@@ -49,6 +49,11 @@ func (d *Defaults) Watch(ctx context.Context) (<-chan struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A hundred thousand learned routes are no reason to look, nor to lose a notification.
+	if err := m.OnlyDefault(); err != nil {
+		m.Close()
+		return nil, err
+	}
 	ch := make(chan struct{}, 1)
 	notify := func() {
 		d.fresh.Store(false)

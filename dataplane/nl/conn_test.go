@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -366,5 +367,40 @@ func TestMonitorIgnores(t *testing.T) {
 	}
 	if len(told) != 1 || told[0].Type != unix.RTM_DELROUTE || told[0].PortID == self {
 		t.Errorf("told of %+v, want the other's deletion alone", told)
+	}
+}
+
+// A monitor of default routes hears of none other, however many change, and of
+// all that is no route.
+func TestMonitorOfDefaultRoutes(t *testing.T) {
+	ns, c := dial(t)
+	var m *Monitor
+	ns.Do(t, func() {
+		var err error
+		if m, err = Subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE); err == nil {
+			err = m.OnlyDefault()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	defer m.Close()
+	c.Send(20_000, func(i int, b []byte) []byte {
+		r := drop(i)
+		return Add.Append(b, &r)
+	}, func(i int, err error) { t.Errorf("route %d: %v", i, err) })
+	ns.Run(t, "ip", "route", "add", "default", "via", "10.2.0.2")
+	ns.Run(t, "ip", "route", "del", "default")
+	ns.Run(t, "ip", "link", "add", "br0", "type", "bridge")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var told []uint16
+	for len(told) < 3 {
+		if err := m.Receive(ctx, func(e Event) { told = append(told, e.Type) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []uint16{unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWLINK}; !slices.Equal(told, want) {
+		t.Errorf("told of %v, want %v", told, want)
 	}
 }

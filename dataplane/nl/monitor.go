@@ -75,12 +75,37 @@ func (m *Monitor) Ignore(portID uint32) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 		{Code: unix.BPF_RET | unix.BPF_K, K: math.MaxUint32},
 	}
-	err := unix.SetsockoptSockFprog(m.socket.GetFd(), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
-	if err != nil {
+	if err := m.filter(program); err != nil {
 		return fmt.Errorf("leave out notifications of socket %d: %w", portID, err)
 	}
 	return nil
+}
+
+// OnlyDefault leaves out all routes but default ones, whoever caused them, as
+// Ignore does. What is not about a route stays.
+func (m *Monitor) OnlyDefault() error {
+	typ := func(t uint16) uint32 {
+		return uint32(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, t)))
+	}
+	program := []unix.SockFilter{
+		// struct nlmsghdr, nlmsg_type at 4; struct rtmsg after it, rtm_dst_len at 1.
+		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: typ(unix.RTM_NEWROUTE), Jt: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: typ(unix.RTM_DELROUTE), Jf: 3},
+		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: unix.SizeofNlMsghdr + 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jt: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+		{Code: unix.BPF_RET | unix.BPF_K, K: math.MaxUint32},
+	}
+	if err := m.filter(program); err != nil {
+		return fmt.Errorf("leave out notifications of routes: %w", err)
+	}
+	return nil
+}
+
+func (m *Monitor) filter(program []unix.SockFilter) error {
+	return unix.SetsockoptSockFprog(m.socket.GetFd(), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }
 
 // Close ends the subscription.
