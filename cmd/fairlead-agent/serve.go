@@ -103,6 +103,13 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 	})
 	g.Go(func() error { return wakeOn(ctx, "BGP", bgp.Changes(), agent.Wake) })
 	g.Go(func() error {
+		changes, err := host.Watch(ctx)
+		if err != nil {
+			return err
+		}
+		return wakeOn(ctx, "the links", changes, agent.Replugged)
+	})
+	g.Go(func() error {
 		changes, err := table.Watch(ctx)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/host"
 	"fairlead.dev/dataplane/link"
 )
@@ -27,6 +28,8 @@ type links struct {
 func (l links) Prepare() error { return errors.Join(host.Prepare(l.kept), l.Mend()) }
 
 func (links) Addresses() ([]netip.Prefix, error) { return host.Addresses() }
+
+func (links) Candidates(r dataplane.AddressRule) ([]netip.Addr, error) { return host.Candidates(r) }
 
 // wakeOn wakes at each value of changes until ctx ends. That what gives the
 // changes ends before is an error: the agent would be deaf from then on.

@@ -50,6 +50,8 @@ type Agent struct {
 	view atomic.Pointer[view.Node]
 	// changed holds a value while a view is new.
 	changed chan struct{}
+	// unprepared says that the next sync prepares the node, whatever wakes it.
+	unprepared atomic.Bool
 
 	// What follows belongs to Run's goroutine.
 	begun      bool
@@ -62,6 +64,7 @@ type Agent struct {
 	lastProblem map[string]bool
 	idle        idle
 	overlay     overlay
+	finder      finder
 }
 
 // New returns an Agent over its ports.
@@ -81,6 +84,12 @@ func (a *Agent) Wake() {
 	case a.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Replugged asks for a sync soon that prepares the node: a link is new.
+func (a *Agent) Replugged() {
+	a.unprepared.Store(true)
+	a.Wake()
 }
 
 // View is the newest view, nil before the first sync.
@@ -198,6 +207,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(prepareErr, adoptErr, err)
 	}
+	found, findErr := a.finder.find(in.Node, a.ports.Links.Candidates, time.Now())
 	var lookErr error
 	snapshot.NAT, lookErr = a.ports.Filter.Look()
 	p, problems, device, overlayErr := a.compute(snapshot)
@@ -211,15 +221,20 @@ func (a *Agent) sync(ctx context.Context) error {
 	// Before any pod can start that is to be translated, and before its block is announced.
 	filterErr := a.ports.Filter.Apply(p.Filter)
 	done := a.apply(ctx, p, device, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
-	done.err = errors.Join(prepareErr, adoptErr, ribErr, lookErr, overlayErr, filterErr, done.err)
+	done.err = errors.Join(prepareErr, adoptErr, ribErr, lookErr, overlayErr, filterErr, findErr, done.err)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
+	tell(&v.State, snapshot, found)
 	offerErr := a.offer(&v, p.Awaited)
 	a.publish(v)
 	return errors.Join(done.err, done.peerErr, offerErr)
 }
 
-// prepare sees at a resync to what the kernel does not tell the changes of.
+// prepare sees to what the kernel does not tell the changes of: at a resync, and
+// when a link is new.
 func (a *Agent) prepare() error {
+	if a.unprepared.Swap(false) {
+		a.resync = true
+	}
 	if !a.resync {
 		return nil
 	}

@@ -151,8 +151,12 @@ type links struct {
 	sync.Mutex
 	pods     []string
 	prepared int
-	failure  error
-	hang     chan struct{} // of Pods, until it is closed; nil is none
+	// candidates, or lookErr, are what a rule finds, and asked is by which.
+	candidates []netip.Addr
+	lookErr    error
+	asked      dataplane.AddressRule
+	failure    error
+	hang       chan struct{} // of Pods, until it is closed; nil is none
 	// routed, or routedErr, are the kernel's routes to pods.
 	routed    []dataplane.PodRoute
 	routedErr error
@@ -175,6 +179,13 @@ func (l *links) UplinkMTU() (uint32, error) { return 1500, nil }
 
 func (l *links) Addresses() ([]netip.Prefix, error) {
 	return []netip.Prefix{netip.MustParsePrefix("10.1.0.11/24")}, nil
+}
+
+func (l *links) Candidates(r dataplane.AddressRule) ([]netip.Addr, error) {
+	l.Lock()
+	defer l.Unlock()
+	l.asked = r
+	return l.candidates, l.lookErr
 }
 
 func (l *links) Pods() ([]string, error) {

@@ -64,6 +64,8 @@ type AddressStore interface {
 type Links interface {
 	// Addresses are the node's own, without those of pods.
 	Addresses() ([]netip.Prefix, error)
+	// Candidates are those of them that the rule finds, the preferred first.
+	Candidates(dataplane.AddressRule) ([]netip.Addr, error)
 	// Pods are the names of the host ends of the pods' links that exist.
 	Pods() ([]string, error)
 	// PodRoutes are the kernel's routes to pods.
