@@ -11,10 +11,16 @@ import (
 	"fairlead.dev/dataplane/nl"
 )
 
-// setAddresses gives the device its addresses, and the link-local one that is
-// made from its MAC. It says whether others are left.
+// linkLocal4 is on every device, for the kernel takes a packet whose way back is
+// not by the link that it came by only if that link has an IPv4 address, however
+// loose rp_filter is (__fib_validate_source). It is the pods' gateway, and so the
+// node's already, and as a link-local one never the source of what goes further.
+var linkLocal4 = netip.AddrFrom4([4]byte{169, 254, 1, 1}) //nolint:gochecknoglobals // read only
+
+// setAddresses gives the device its addresses, linkLocal4, and the link-local one
+// that is made from its MAC. It says whether others are left.
 func (d *Device) setAddresses(index uint32, want dataplane.Overlay, prune bool) (surplus bool, err error) {
-	wanted := slices.Clone(want.Addresses)
+	wanted := append(slices.Clone(want.Addresses), linkLocal4)
 	if speaksIPv6() {
 		wanted = append(wanted, want.MAC.LinkLocal())
 	}

@@ -137,7 +137,7 @@ func TestApply(t *testing.T) {
 	}
 	n.expectFDB(t, "02:00:00:00:00:0b dst 10.1.0.12 self permanent")
 	n.expectNeighbours(t, "10.1.0.12 lladdr 02:00:00:00:00:0b PERMANENT", "fe80::ff:fe00:b lladdr 02:00:00:00:00:0b PERMANENT")
-	n.expectAddresses(t, "10.244.0.0/32", "fd00:10::/128", "fe80::ff:fe00:a/128")
+	n.expectAddresses(t, "10.244.0.0/32", "169.254.1.1/32", "fd00:10::/128", "fe80::ff:fe00:a/128")
 	for setting, value := range map[string]string{
 		"net.ipv4.conf.fairlead-vxlan.rp_filter": "2", "net.ipv4.conf.fairlead-vxlan.forwarding": "1",
 		"net.ipv6.conf.fairlead-vxlan.accept_ra": "0", "net.ipv6.conf.fairlead-vxlan.disable_ipv6": "0",
@@ -177,14 +177,14 @@ func TestApplyMakesBeforeItBreaks(t *testing.T) {
 		t.Errorf("got %v, want %v", n.result, want)
 	}
 	n.expectFDB(t, "02:00:00:00:00:0b dst 10.1.0.12 self permanent", "02:00:00:00:00:0c dst 10.1.0.13 self permanent")
-	n.expectAddresses(t, "10.244.0.0/32", "10.244.9.0/32", "fd00:10::/128", "fe80::ff:fe00:a/128")
+	n.expectAddresses(t, "10.244.0.0/32", "10.244.9.0/32", "169.254.1.1/32", "fd00:10::/128", "fe80::ff:fe00:a/128")
 	n.apply(t, next, true)
 	if want := (dataplane.OverlayResult{Up: true}); n.result != want {
 		t.Errorf("got %v, want %v", n.result, want)
 	}
 	n.expectFDB(t, "02:00:00:00:00:0c dst 10.1.0.13 self permanent")
 	n.expectNeighbours(t, "10.1.0.13 lladdr 02:00:00:00:00:0c PERMANENT", "fe80::ff:fe00:c lladdr 02:00:00:00:00:0c PERMANENT")
-	n.expectAddresses(t, "10.244.9.0/32", "fe80::ff:fe00:a/128")
+	n.expectAddresses(t, "10.244.9.0/32", "169.254.1.1/32", "fe80::ff:fe00:a/128")
 }
 
 // A VTEP that moves keeps its entry, with another address in it.
