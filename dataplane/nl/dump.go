@@ -153,6 +153,9 @@ type dumping struct {
 
 // take takes in a message: of the dump, or a notification meanwhile.
 func (d *dumping) take(h unix.NlMsghdr, body []byte) error {
+	if h.Flags&unix.NLM_F_DUMP_INTR != 0 {
+		d.interrupted = true
+	}
 	switch {
 	case h.Seq == d.seq && (h.Type == unix.NLMSG_DONE || h.Type == unix.NLMSG_ERROR):
 		d.done = true
@@ -166,7 +169,6 @@ func (d *dumping) take(h unix.NlMsghdr, body []byte) error {
 	case d.failed == nil && h.Seq == d.seq: // and no late answer to an earlier exchange
 		d.failed = d.each(body)
 	}
-	d.interrupted = d.interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
 	return nil
 }
 

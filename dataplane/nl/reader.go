@@ -19,9 +19,12 @@ type reader struct {
 }
 
 func (p *reader) read(b []byte) (ok bool, err error) {
-	if size := p.repeats(b); size > 0 {
-		a, _ := netip.AddrFromSlice(b[p.dst : p.dst+size])
-		p.route.Prefix = netip.PrefixFrom(a, int(b[1]))
+	if p.repeats(b) {
+		if b[0] == unix.AF_INET {
+			p.route.Prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte(b[p.dst:])), int(b[1]))
+		} else {
+			p.route.Prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte(b[p.dst:])), int(b[1]))
+		}
 		return true, p.route.checkPrefix()
 	}
 	p.last = p.last[:0]
@@ -32,18 +35,19 @@ func (p *reader) read(b []byte) (ok bool, err error) {
 	return ok, err
 }
 
-// repeats returns the size of the destination's address if that, and its length
-// in struct rtmsg, is all in which b may differ from the last, else 0.
-func (p *reader) repeats(b []byte) int {
+// repeats says that b differs from the last in the destination's address and its
+// length in struct rtmsg at most. It takes both over into last.
+func (p *reader) repeats(b []byte) bool {
 	if len(p.last) == 0 || len(b) != len(p.last) || p.dst == 0 {
-		return 0
+		return false
 	}
-	size := p.route.Prefix.Addr().BitLen() / 8
-	end := p.dst + size
-	if b[0] != p.last[0] || !bytes.Equal(b[2:p.dst], p.last[2:p.dst]) || !bytes.Equal(b[end:], p.last[end:]) {
-		return 0
+	size := 16
+	if p.last[0] == unix.AF_INET {
+		size = 4
 	}
-	return size
+	p.last[1] = b[1]
+	copy(p.last[p.dst:p.dst+size], b[p.dst:])
+	return bytes.Equal(b, p.last)
 }
 
 // destination is where the address of RTA_DST begins in a route that was parsed;

@@ -55,7 +55,7 @@ func family(a netip.Addr) uint8 {
 // in its order, those of one prefix after each other, the one in use first. They
 // are all that there are, unless the error is ErrInterrupted; those of an earlier
 // time are void. The Route is the visitor's during the call only, which must not
-// use the Conn. A family that the kernel does not have has no routes.
+// exchange messages by the Conn. A family that the kernel does not have has no routes.
 func (c *Conn) Scan(family uint8, start func() (visit func(*Route))) error {
 	return c.scan(family, unix.RT_TABLE_MAIN, start)
 }

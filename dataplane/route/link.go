@@ -11,29 +11,20 @@ import (
 	"fairlead.dev/dataplane/nl"
 )
 
-// links are the indexes of the links that wanted routes name, as far as they exist.
-type links map[string]uint32
+// links are the indexes of the links that wanted routes name, 0 of one that does
+// not exist. Each is looked up when it is first asked for: most nodes name none.
+type links struct {
+	kernel
+	indexes map[string]uint32
+}
 
-// linksOf looks the names up.
-func linksOf(k kernel, want []dataplane.Route) links {
-	l := links{}
-	var last string
-	for i := range want {
-		for _, addr := range want[i].NextHops {
-			name := linkOf(&want[i], addr)
-			if name == last {
-				continue
-			}
-			last = name
-			if _, known := l[name]; known {
-				continue
-			}
-			if index, err := k.Index(name); err == nil {
-				l[name] = index
-			}
-		}
+func (l links) index(name string) uint32 {
+	index, known := l.indexes[name]
+	if !known {
+		index, _ = l.Index(name) // 0 with an error: there is none
+		l.indexes[name] = index
 	}
-	return l
+	return index
 }
 
 // linkOf is the name of the link that a next hop asks for, "" if any will do.
@@ -47,7 +38,7 @@ func linkOf(r *dataplane.Route, hop netip.Addr) string {
 // missing says which link of a route does not exist.
 func (l links) missing(r *dataplane.Route) error {
 	for _, addr := range r.NextHops {
-		if name := linkOf(r, addr); name != "" && l[name] == 0 {
+		if name := linkOf(r, addr); name != "" && l.index(name) == 0 {
 			return fmt.Errorf("%w: %s", ErrNoLink, name)
 		}
 	}
@@ -69,7 +60,11 @@ func (l links) encode(raw *nl.Route, r *dataplane.Route) {
 		raw.Type = unix.RTN_BLACKHOLE
 	}
 	for _, addr := range r.NextHops {
-		raw.Hops = append(raw.Hops, nl.Hop{Addr: addr.WithZone(""), Link: l[linkOf(r, addr)], OnLink: r.Link != ""})
+		hop := nl.Hop{Addr: addr.WithZone(""), OnLink: r.Link != ""}
+		if name := linkOf(r, addr); name != "" {
+			hop.Link = l.index(name)
+		}
+		raw.Hops = append(raw.Hops, hop)
 	}
 }
 
@@ -99,5 +94,5 @@ func (l links) sameHop(hop nl.Hop, want *dataplane.Route, addr netip.Addr) bool 
 	}
 	name := linkOf(want, addr)
 	return name == "" && hop.Addr == addr ||
-		name != "" && hop.Addr == addr.WithZone("") && hop.Link == l[name] && hop.Link != 0
+		name != "" && hop.Addr == addr.WithZone("") && hop.Link == l.index(name) && hop.Link != 0
 }

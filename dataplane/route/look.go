@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/nl"
 )
@@ -68,8 +70,8 @@ func rivals(r *nl.Route) bool {
 // see takes in one route.
 func (l *look) see(r *nl.Route) {
 	own := r.Protocol == dataplane.ProtocolRoute
-	if !own && !rivals(r) {
-		return
+	if r.Table != unix.RT_TABLE_MAIN || !own && !rivals(r) {
+		return // a kernel that does not know the filter tells of all tables
 	}
 	switch i, wanted := l.find(r.Prefix); {
 	case wanted && own:
@@ -148,6 +150,9 @@ func (s *slot) foreign(r *nl.Route) {
 
 // held are our routes for a wanted prefix, unless there is one alone, as wanted.
 func (l *look) held(i int) []nl.Route {
+	if len(l.odd) == 0 {
+		return nil // the rule, and asked of each
+	}
 	if s := l.odd[i]; s != nil {
 		return s.own
 	}

@@ -19,7 +19,10 @@ func (l *look) settle(result *dataplane.Result, refused map[int]error) {
 	}
 	slices.SortFunc(result.Surplus, dataplane.ComparePrefix)
 	result.Surplus = slices.Compact(result.Surplus)
-	for i := range l.want {
+	for i, mark := range l.seen {
+		if mark != 0 && len(l.odd) == 0 {
+			continue // the rule
+		}
 		if err := l.failure(i, refused[i]); err != nil {
 			result.Failed[l.want[i].Prefix] = err
 		}

@@ -98,7 +98,7 @@ func (t *Table) Clean() error {
 		err := t.kernel.Scan(family, func() func(*nl.Route) {
 			doomed = doomed[:0]
 			return func(r *nl.Route) {
-				if r.Protocol == dataplane.ProtocolRoute || r.Protocol == dataplane.ProtocolPod {
+				if r.Table == unix.RT_TABLE_MAIN && (r.Protocol == dataplane.ProtocolRoute || r.Protocol == dataplane.ProtocolPod) {
 					doomed = append(doomed, r.Clone())
 				}
 			}
@@ -128,7 +128,7 @@ func (t *Table) wants(p netip.Prefix) bool {
 
 // look lists both families.
 func (t *Table) look(want []dataplane.Route) (looks [2]*look, err error) {
-	links := linksOf(t.kernel, want)
+	links := links{t.kernel, map[string]uint32{}}
 	v6, _ := dataplane.Find(want, netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 	for i, family := range families() {
 		looks[i] = newLook(family, [...][]dataplane.Route{want[:v6], want[v6:]}[i], links)
