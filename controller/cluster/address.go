@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -34,102 +35,142 @@ func (a *addresses) of(is4 bool) *netip.Addr {
 
 // set keeps the first usable address of each family.
 func (a *addresses) set(text string) {
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return
+	if addr, ok := parseAddress(text); ok {
+		a.keep(addr)
 	}
-	addr = addr.Unmap()
-	if addr.Zone() != "" || !addr.IsGlobalUnicast() {
-		return
-	}
+}
+
+// keep keeps addr if there is none of its family.
+func (a *addresses) keep(addr netip.Addr) {
 	if at := a.of(addr.Is4()); !at.IsValid() {
 		*at = addr
 	}
 }
 
-// refusal says that a node may not have an address, since another has it.
-type refusal struct {
-	node, holder string
-	address      netip.Addr
+// parseAddress is not ok for what cannot be a node's own.
+func parseAddress(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return addr, false
+	}
+	addr = addr.Unmap()
+	return addr, addr.Zone() == "" && addr.IsGlobalUnicast()
 }
 
-// decideAddresses gives each node its first InternalIP of each family, and no
-// address to two nodes. Who holds it keeps it: a node that starts to claim
-// another's address must not take it over. Between nodes of which none holds it
-// the older has it, then the first by name. A node that is refused an address,
-// or that reports none at all, keeps what it had.
-func decideAddresses(nodes []corev1.Node, current map[string]*v1alpha1.BGPNode) (map[string]addresses, []refusal) {
-	wanted, had := map[string]addresses{}, map[string]addresses{}
-	order := make([]*corev1.Node, len(nodes))
-	for i := range nodes {
-		n := &nodes[i]
+// decideAddresses gives each node the first address of each family that its rule
+// finds, and no address to two nodes. Who holds it keeps it: a node that starts to
+// claim another's address must not take it over. Between nodes of which none holds
+// it the older has it, then the first by name. A node that is refused an address,
+// or of which none is reported, keeps what it had: what is missing deletes nothing.
+func decideAddresses(s *State, gov governance) (map[string]addresses, []refusal) {
+	var refused []refusal
+	wanted, had := map[string]addresses{}, currentAddresses(s)
+	states, pods := s.nodeStatesByName(), podRanges(s)
+	order := make([]*corev1.Node, len(s.Nodes))
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
 		order[i] = n
-		had[n.Name] = parseAddresses(current[n.Name])
-		wanted[n.Name] = internal(n)
-		if wanted[n.Name] == (addresses{}) {
-			wanted[n.Name] = had[n.Name]
+		c := candidacy{node: n, config: gov.of[n.Name], pods: pods, had: had[n.Name]}
+		if state := states[n.Name]; state != nil && speaksFor(state, n) {
+			c.reported = state.Status.CandidateAddresses
 		}
+		var bad []refusal
+		wanted[n.Name], bad = c.decide()
+		refused = append(refused, bad...)
 	}
 	slices.SortFunc(order, func(a, b *corev1.Node) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
+	granted, taken := grantAddresses(order, wanted, had)
+	for i := range taken {
+		taken[i].config = configName(gov.of[taken[i].node])
+	}
+	return granted, append(refused, taken...)
+}
 
-	held := map[netip.Addr]string{}
-	grant := func(node string, a netip.Addr) {
-		if _, taken := held[a]; a.IsValid() && !taken {
-			held[a] = node
+// grantAddresses settles who has what several want, in each family.
+func grantAddresses(order []*corev1.Node, wanted, had map[string]addresses) (map[string]addresses, []refusal) {
+	out := make(map[string]addresses, len(order))
+	var refused []refusal
+	for _, is4 := range []bool{true, false} {
+		want, has := make([]netip.Addr, len(order)), make([]netip.Addr, len(order))
+		for i, n := range order {
+			w, h := wanted[n.Name], had[n.Name]
+			want[i], has[i] = *w.of(is4), *h.of(is4)
 		}
-	}
-	for _, n := range order {
-		w, h := wanted[n.Name], had[n.Name]
-		for _, is4 := range []bool{true, false} {
-			if *w.of(is4) == *h.of(is4) {
-				grant(n.Name, *w.of(is4))
+		holder, stays := settle(want, has)
+		for i, n := range order {
+			got := want[i]
+			if stays[i] && want[i] != has[i] {
+				refused = append(refused, refusal{node: n.Name, address: want[i].String(), why: fmt.Sprintf(
+					"it is node %s's, which has had it for longer: give each node an address of its own", order[holder[want[i]]].Name)})
+				got = has[i]
 			}
-		}
-	}
-	for _, n := range order {
-		w := wanted[n.Name]
-		grant(n.Name, w.v4)
-		grant(n.Name, w.v6)
-	}
-
-	out, refused := make(map[string]addresses, len(nodes)), []refusal{}
-	for _, n := range order {
-		w, h := wanted[n.Name], had[n.Name]
-		for _, is4 := range []bool{true, false} {
-			want := w.of(is4)
-			if holder := held[*want]; want.IsValid() && holder != n.Name {
-				refused = append(refused, refusal{n.Name, holder, *want})
-				*want = *h.of(is4)
-				grant(n.Name, *want)
-				if held[*want] != n.Name {
-					*want = netip.Addr{}
-				}
+			if at, held := holder[got]; !held || at != i {
+				got = netip.Addr{}
 			}
+			a := out[n.Name]
+			*a.of(is4) = got
+			out[n.Name] = a
 		}
-		out[n.Name] = w
 	}
 	return out, refused
 }
 
-// internal returns the addresses that the Node reports.
-func internal(n *corev1.Node) addresses {
-	var out addresses
-	for _, a := range n.Status.Addresses {
-		if a.Type == corev1.NodeInternalIP {
-			out.set(a.Address)
+// settle returns who, by number, holds each address once all have moved that can,
+// and who stays with what it has. A node gives up what it has only for what it
+// gets: else whom it is refused for the sake of one, another could take the other
+// from. So all move at first, two that swap too; who cannot stays, which may keep
+// others from moving.
+func settle(want, has []netip.Addr) (holder map[netip.Addr]int, stays []bool) {
+	stays = make([]bool, len(want))
+	for i := range want {
+		stays[i] = want[i] == has[i]
+	}
+	for {
+		holder = make(map[netip.Addr]int, len(want))
+		take := func(a netip.Addr, i int) {
+			if _, taken := holder[a]; a.IsValid() && !taken {
+				holder[a] = i
+			}
 		}
+		for i, stay := range stays {
+			if stay {
+				take(has[i], i)
+			}
+		}
+		settled := true
+		for i, stay := range stays {
+			if stay {
+				continue
+			}
+			if take(want[i], i); want[i].IsValid() && holder[want[i]] != i {
+				stays[i], settled = true, false
+			}
+		}
+		if settled {
+			return holder, stays
+		}
+	}
+}
+
+// currentAddresses are those that the nodes have, by node.
+func currentAddresses(s *State) map[string]addresses {
+	out := make(map[string]addresses, len(s.BGPNodes))
+	for i := range s.BGPNodes {
+		var a addresses
+		for _, text := range s.BGPNodes[i].Spec.Addresses {
+			a.set(text)
+		}
+		out[s.BGPNodes[i].Name] = a
 	}
 	return out
 }
 
-func parseAddresses(b *v1alpha1.BGPNode) addresses {
-	var out addresses
-	if b != nil {
-		for _, a := range b.Spec.Addresses {
-			out.set(a)
-		}
+// podRanges are the AddressPlan's: addresses of pods, and of no node.
+func podRanges(s *State) []v1alpha1.AddressPlanEntry {
+	if s.Plan == nil {
+		return nil
 	}
-	return out
+	return s.Plan.Spec.Entries
 }

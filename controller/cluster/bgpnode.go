@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fairlead.dev/api/v1alpha1"
@@ -20,9 +21,9 @@ func decideBGPNodes(s *State) (want []v1alpha1.BGPNode, refused []refusal) {
 	for i := range s.BGPNodes {
 		current[s.BGPNodes[i].Name] = &s.BGPNodes[i]
 	}
-	granted, refused := decideAddresses(s.Nodes, current)
-	ids := newRouterIDs(granted)
 	gov := govern(s)
+	granted, refused := decideAddresses(s, gov)
+	ids := newRouterIDs(granted)
 	peers, _ := peerSelectors(s.Peers)
 	states := s.nodeStatesByName()
 
@@ -40,7 +41,8 @@ func decideBGPNodes(s *State) (want []v1alpha1.BGPNode, refused []refusal) {
 				GracefulRestartSeconds: set.GracefulRestartSeconds,
 				Mesh: set.NodeMesh == v1alpha1.NodeMeshEnabled ||
 					set.NodeMesh == v1alpha1.NodeMeshAuto && len(peers.match(node.Labels)) == 0,
-				VTEP: vtepOf(string(node.UID), states[node.Name]),
+				NodeAddress: set.NodeAddress.DeepCopy(),
+				VTEP:        vtepOf(string(node.UID), states[node.Name]),
 			},
 		})
 	}
@@ -86,7 +88,7 @@ func sameBGPNode(have, want *v1alpha1.BGPNode) bool {
 func equalSpec(a, b v1alpha1.BGPNodeSpec) bool {
 	return a.NodeUID == b.NodeUID && a.ASNumber == b.ASNumber && a.RouterID == b.RouterID &&
 		a.ListenPort == b.ListenPort && a.GracefulRestartSeconds == b.GracefulRestartSeconds && a.Mesh == b.Mesh &&
-		sameVTEP(a.VTEP, b.VTEP)
+		sameVTEP(a.VTEP, b.VTEP) && equality.Semantic.DeepEqual(a.NodeAddress, b.NodeAddress)
 }
 
 // routerIDs are the BGP identifiers in use: no two nodes have one (RFC 6286).

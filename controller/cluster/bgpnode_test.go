@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,22 +58,38 @@ func TestDecideAddresses(t *testing.T) {
 			want: map[string][]string{"a": {"192.0.2.2"}, "b": {"192.0.2.1"}},
 		},
 		{
-			name: "refused, and what it had is another's by now", nodes: []*corev1.Node{newNode("a", 0, nil, "192.0.2.1"), newNode("b", 1, nil, "192.0.2.2"), newNode("c", 2, nil, "192.0.2.1")},
+			name: "who is refused keeps what it had from the others", nodes: []*corev1.Node{newNode("a", 0, nil, "192.0.2.1"), newNode("b", 1, nil, "192.0.2.2"), newNode("c", 2, nil, "192.0.2.1")},
 			had:     []v1alpha1.BGPNode{holds("a", "192.0.2.1", "192.0.2.1"), holds("c", "192.0.2.2", "192.0.2.2")},
-			want:    map[string][]string{"a": {"192.0.2.1"}, "b": {"192.0.2.2"}, "c": nil},
-			refused: []string{"c 192.0.2.1 a"},
+			want:    map[string][]string{"a": {"192.0.2.1"}, "b": nil, "c": {"192.0.2.2"}},
+			refused: []string{"b 192.0.2.2 c", "c 192.0.2.1 a"},
+		},
+		{
+			name:    "a ring moves, and who would join it does not",
+			nodes:   []*corev1.Node{newNode("a", 5, nil, "192.0.2.2"), newNode("b", 5, nil, "192.0.2.3"), newNode("c", 5, nil, "192.0.2.1"), newNode("d", 9, nil, "192.0.2.1")},
+			had:     []v1alpha1.BGPNode{holds("a", "192.0.2.1", "192.0.2.1"), holds("b", "192.0.2.2", "192.0.2.2"), holds("c", "192.0.2.3", "192.0.2.3"), holds("d", "192.0.2.4", "192.0.2.4")},
+			want:    map[string][]string{"a": {"192.0.2.2"}, "b": {"192.0.2.3"}, "c": {"192.0.2.1"}, "d": {"192.0.2.4"}},
+			refused: []string{"d 192.0.2.1 c"},
+		},
+		{
+			name:    "a chain moves as far as its end can",
+			nodes:   []*corev1.Node{newNode("a", 0, nil, "192.0.2.2"), newNode("b", 1, nil, "192.0.2.3"), newNode("c", 2, nil, "192.0.2.3")},
+			had:     []v1alpha1.BGPNode{holds("a", "192.0.2.1", "192.0.2.1"), holds("b", "192.0.2.2", "192.0.2.2"), holds("c", "192.0.2.3", "192.0.2.3")},
+			want:    map[string][]string{"a": {"192.0.2.1"}, "b": {"192.0.2.2"}, "c": {"192.0.2.3"}},
+			refused: []string{"a 192.0.2.2 b", "b 192.0.2.3 c"},
+		},
+		{
+			name:  "what one gives up another may have",
+			nodes: []*corev1.Node{newNode("a", 0, nil, "192.0.2.9"), newNode("b", 1, nil, "192.0.2.1")},
+			had:   []v1alpha1.BGPNode{holds("a", "192.0.2.1", "192.0.2.1"), holds("b", "192.0.2.2", "192.0.2.2")},
+			want:  map[string][]string{"a": {"192.0.2.9"}, "b": {"192.0.2.1"}},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			current := map[string]*v1alpha1.BGPNode{}
-			for i := range c.had {
-				current[c.had[i].Name] = &c.had[i]
-			}
-			var nodes []corev1.Node
+			s := &State{BGPNodes: c.had}
 			for _, n := range c.nodes {
-				nodes = append(nodes, *n)
+				s.Nodes = append(s.Nodes, *n)
 			}
-			granted, refused := decideAddresses(nodes, current)
+			granted, refused := decideAddresses(s, govern(s))
 			got := map[string][]string{}
 			for name, a := range granted {
 				got[name] = a.strings()
@@ -82,13 +99,20 @@ func TestDecideAddresses(t *testing.T) {
 			}
 			var said []string
 			for _, r := range refused {
-				said = append(said, fmt.Sprint(r.node, " ", r.address, " ", r.holder))
+				said = append(said, fmt.Sprint(r.node, " ", r.address, " ", holderIn(r.why)))
 			}
 			if diff := cmp.Diff(c.refused, said); diff != "" {
 				t.Errorf("refused (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// holderIn finds the node that a refusal names.
+func holderIn(why string) string {
+	_, rest, _ := strings.Cut(why, "it is node ")
+	holder, _, _ := strings.Cut(rest, "'s")
+	return holder
 }
 
 func TestRouterIDs(t *testing.T) {
@@ -172,6 +196,7 @@ func TestSameBGPNode(t *testing.T) {
 		"port":      func(n *v1alpha1.BGPNode) { n.Spec.ListenPort = -1 },
 		"restart":   func(n *v1alpha1.BGPNode) { n.Spec.GracefulRestartSeconds++ },
 		"mesh":      func(n *v1alpha1.BGPNode) { n.Spec.Mesh = !n.Spec.Mesh },
+		"rule":      func(n *v1alpha1.BGPNode) { n.Spec.NodeAddress = &v1alpha1.NodeAddress{} },
 		"labels":    func(n *v1alpha1.BGPNode) { n.Labels = rack("r2") },
 	} {
 		have := holds("n", "192.0.2.1", "192.0.2.1")

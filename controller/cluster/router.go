@@ -77,9 +77,9 @@ func (r *router) report(nodes map[string]*corev1.Node, refused []refusal) {
 		if r.refused[f] {
 			continue
 		}
-		r.log.Warn("node address refused", "node", f.node, "address", f.address.String(), "holder", f.holder)
+		r.log.Warn("node address refused", "node", f.node, "address", f.address, "err", f.why)
 		r.events.Eventf(nodes[f.node], nil, corev1.EventTypeWarning, ReasonAddressRefused, "Route",
-			"InternalIP %s is node %s's, which has had it for longer: give this node an address of its own", f.address, f.holder)
+			"this node may not have the address %s: %s", f.address, f.why)
 	}
 	r.refused = now
 }

@@ -141,7 +141,7 @@ func passes(mgr ctrl.Manager, opts Options, m *metrics, log *slog.Logger) []*pas
 		},
 		{
 			name: "route", interval: leaseInterval, run: route.run, cached: c, metrics: m,
-			watches: []watch{byNode(), bgpNodes, configs, peers, byVTEP()},
+			watches: []watch{byNode(), bgpNodes, configs, peers, byVTEP(), byCandidates()},
 		},
 		{
 			name: "status", interval: statusInterval, run: status.run, cached: c, metrics: m,
