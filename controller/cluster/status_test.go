@@ -202,9 +202,9 @@ func TestGovern(t *testing.T) {
 	// c-rack and e-role are as specific for "both", but neither governs it.
 	statuses := decideConfigs(s)
 	for name, want := range map[string]string{
-		"a-all": "AddressesAccepted=True/Accepted Conflict=True/SameSpecificity Ready=True/Accepted", "b-all": "Conflict=True/SameSpecificity Ready=True/Accepted",
-		"bad": "AddressesAccepted=True/Accepted Conflict=False/NoConflict Ready=False/InvalidSelector", "c-rack": "Conflict=False/NoConflict Ready=True/Accepted",
-		"d-most": "AddressesAccepted=True/Accepted Conflict=False/NoConflict Ready=True/Accepted", "e-role": "Conflict=False/NoConflict Ready=True/Accepted",
+		"a-all": "AddressesAccepted=True/Accepted Conflict=True/SameSpecificity Ready=True/Accepted", "b-all": "AddressesAccepted=True/Accepted Conflict=True/SameSpecificity Ready=True/Accepted",
+		"bad": "AddressesAccepted=True/Accepted Conflict=False/NoConflict Ready=False/InvalidSelector", "c-rack": "AddressesAccepted=True/Accepted Conflict=False/NoConflict Ready=True/Accepted",
+		"d-most": "AddressesAccepted=True/Accepted Conflict=False/NoConflict Ready=True/Accepted", "e-role": "AddressesAccepted=True/Accepted Conflict=False/NoConflict Ready=True/Accepted",
 	} {
 		if diff := gocmp.Diff(want, brief(statuses[name].Conditions)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
