@@ -72,16 +72,13 @@ func port(number byte, port uint16) []expr.Any {
 	return append(protocol(number), load(expr.PayloadBaseTransportHeader, destinationPort, 2), equal(binary.BigEndian.AppendUint16(nil, port)))
 }
 
-func icmpType(number byte) []expr.Any {
-	return match(family(unix.NFPROTO_IPV4), protocol(unix.IPPROTO_ICMP), []expr.Any{
-		load(expr.PayloadBaseTransportHeader, 0, 1), equal([]byte{number}),
-	})
-}
-
-func icmp6Type(number byte) []expr.Any {
-	return match(family(unix.NFPROTO_IPV6), protocol(unix.IPPROTO_ICMPV6), []expr.Any{
-		load(expr.PayloadBaseTransportHeader, 0, 1), equal([]byte{number}),
-	})
+// icmpType of ICMP or ICMPv6, each in its own family alone.
+func icmpType(number, kind byte) []expr.Any {
+	in := byte(unix.NFPROTO_IPV4)
+	if number == unix.IPPROTO_ICMPV6 {
+		in = unix.NFPROTO_IPV6
+	}
+	return match(family(in), protocol(number), []expr.Any{load(expr.PayloadBaseTransportHeader, 0, 1), equal([]byte{kind})})
 }
 
 // address loads the source or the destination of a packet of the family.

@@ -54,8 +54,7 @@ var (
 	}
 	// nodeLocalDNS is the address that node-local-dns binds unless told otherwise.
 	nodeLocalDNS = netip.MustParseAddr("169.254.20.10")
-	anyIPv4      = netip.IPv4Unspecified()
-	anyIPv6      = netip.IPv6Unspecified()
+	linkLocal    = netip.MustParsePrefix("fe80::/10")
 )
 
 // ICMP types that no pod has to send.
@@ -125,32 +124,31 @@ func chains() []chain {
 }
 
 // sourceRules come before connection tracking, so that what they drop leaves no
-// trace in it.
+// trace in it. They are short: every packet of a pod meets them.
 func sourceRules() []rule {
-	linkLocal := netip.MustParsePrefix("fe80::/10")
+	discovery := "neighbour discovery"
 	return []rule{
-		{"a pod is no router (CVE-2020-13597)", match(icmp6Type(routerAdvertisement), drop())},
-		{"a pod redirects nobody", match(icmp6Type(redirect6), drop())},
-		{"a pod redirects nobody", match(icmpType(icmpRedirect), drop())},
-		{"neighbour discovery", match(source(linkLocal), protocol(unix.IPPROTO_ICMPV6), accept())},
-		{"a link-local source has nothing else to say", match(source(linkLocal), drop())},
-		{"duplicate address detection", match(sourceIs(anyIPv6), protocol(unix.IPPROTO_ICMPV6), accept())},
-		{"no DHCP: a pod has its address", match(sourceIs(anyIPv4), drop())},
+		{discovery, match(protocol(unix.IPPROTO_ICMPV6), source(linkLocal), accept())},
+		{discovery, match(protocol(unix.IPPROTO_ICMPV6), sourceIs(netip.IPv6Unspecified()), accept())},
 		{"not the pod's address: no route to it by this link", match(noRouteBack(), drop())},
 	}
 }
 
 // nodeRules need connection tracking: a node that has no other address of a
-// family speaks to its pods from the gateway's, and hears their answers there.
+// family speaks to its pods from the gateway's, and hears their answers there. A
+// redirect is about a connection, so it comes before.
 func nodeRules() []rule {
 	return []rule{
+		{"a pod is no router (CVE-2020-13597)", match(icmpType(unix.IPPROTO_ICMPV6, routerAdvertisement), drop())},
+		{"a pod redirects nobody", match(icmpType(unix.IPPROTO_ICMPV6, redirect6), drop())},
+		{"a pod redirects nobody", match(icmpType(unix.IPPROTO_ICMP, icmpRedirect), drop())},
 		{"answers to the node", match(answer(), accept())},
 		{"", match(protocol(unix.IPPROTO_ICMP), accept())},
 		{"", match(protocol(unix.IPPROTO_ICMPV6), accept())},
 		{"", match(protocol(unix.IPPROTO_IGMP), accept())},
 		{"NodeLocal DNS", match(destinationIs(nodeLocalDNS), port(unix.IPPROTO_UDP, portDNS), accept())},
 		{"NodeLocal DNS", match(destinationIs(nodeLocalDNS), port(unix.IPPROTO_TCP, portDNS), accept())},
-		{"the node's link-local services are not for pods", match(destinationIn(setNear4, unix.NFPROTO_IPV4), drop())},
+		{"the node's link-local services are not for pods, nor is DHCP", match(destinationIn(setNear4, unix.NFPROTO_IPV4), drop())},
 		{"the node's link-local services are not for pods", match(destinationIn(setNear6, unix.NFPROTO_IPV6), drop())},
 	}
 }

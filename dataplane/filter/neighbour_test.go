@@ -142,3 +142,15 @@ func (s *site) source(t *testing.T, to string) string {
 	_, rest, _ := strings.Cut(s.node.Run(t, "ip", "route", "get", to), " src ")
 	return strings.Fields(rest)[0]
 }
+
+// A pod has its address: a DHCP server on the node does not hear it ask for one.
+func TestDHCP(t *testing.T) {
+	s := newSite(t)
+	apply(t, s.table, shared())
+	request := slices.Concat(
+		[]byte{0x45, 0, 0, 32, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255},
+		[]byte{0, 68, 0, 67, 0, 12, 0, 0, 1, 1, 6, 0},
+	)
+	binary.BigEndian.PutUint16(request[10:], checksum(request[:20]))
+	s.rises(t, "nor is DHCP", 0, func() { sendFrame(t, s.pod, unix.ETH_P_IP, request) })
+}

@@ -36,7 +36,7 @@ type site struct {
 	podLink                   string // the host's end
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{node: quickNS(t, "node"), outside: quickNS(t, "outside")}
 	forward(t, s.node)
@@ -64,14 +64,14 @@ func newSite(t *testing.T) *site {
 }
 
 // quickNS has no duplicate address detection to wait for.
-func quickNS(t *testing.T, role string) nstest.NS {
+func quickNS(t testing.TB, role string) nstest.NS {
 	t.Helper()
 	ns := nstest.New(t, role)
 	ns.Run(t, "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0", "net.ipv4.conf.default.rp_filter=0", "net.ipv4.conf.all.rp_filter=0")
 	return ns
 }
 
-func forward(t *testing.T, ns nstest.NS) {
+func forward(t testing.TB, ns nstest.NS) {
 	ns.Run(t, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 }
 
@@ -92,7 +92,7 @@ func farAddr(f, i int) string {
 	return [2]string{fmt.Sprintf("10.9.%d.2", i), fmt.Sprintf("fd09:%d::2", i)}[f]
 }
 
-func (s *site) connect(t *testing.T, i int) {
+func (s *site) connect(t testing.TB, i int) {
 	tor, name := s.tors[i-1], fmt.Sprintf("eth%d", i)
 	forward(t, tor)
 	s.node.Run(t, "ip", "link", "add", name, "type", "veth", "peer", "name", "south", "netns", tor.Name)
@@ -117,7 +117,7 @@ func (s *site) connect(t *testing.T, i int) {
 	}
 }
 
-func (s *site) wire(t *testing.T, id string, addrs [2]string) (pod nstest.NS, host string) {
+func (s *site) wire(t testing.TB, id string, addrs [2]string) (pod nstest.NS, host string) {
 	t.Helper()
 	pod = nstest.New(t, id)
 	spec := link.Spec{
@@ -152,9 +152,9 @@ func shared() dataplane.Filter {
 }
 
 // echo answers each datagram with the source that it came from.
-func echo(t *testing.T, ns nstest.NS, addr string) { echoOn(t, ns, addr, echoPort) }
+func echo(t testing.TB, ns nstest.NS, addr string) { echoOn(t, ns, addr, echoPort) }
 
-func echoOn(t *testing.T, ns nstest.NS, addr string, port int) {
+func echoOn(t testing.TB, ns nstest.NS, addr string, port int) {
 	t.Helper()
 	var conn net.PacketConn
 	ns.Do(t, func() {
@@ -185,7 +185,7 @@ func echoOn(t *testing.T, ns nstest.NS, addr string, port int) {
 type flow struct{ net.Conn }
 
 // open a flow, from an address of the namespace unless it is "".
-func dial(t *testing.T, ns nstest.NS, from, to string, port int) flow {
+func dial(t testing.TB, ns nstest.NS, from, to string, port int) flow {
 	t.Helper()
 	d := net.Dialer{}
 	if from != "" {

@@ -10,9 +10,8 @@ import (
 )
 
 const (
-	notThePods  = "not the pod's address"
-	nothingElse = "a link-local source has nothing else to say"
-	notForPods  = "link-local services are not for pods"
+	notThePods = "not the pod's address"
+	notForPods = "link-local services are not for pods"
 )
 
 // rises waits until a rule has dropped more than before.
@@ -129,7 +128,7 @@ func TestNodesLinkLocalServices(t *testing.T) {
 			t.Errorf("nothing says that it was dropped on the way to %s", to)
 		}
 	}
-	if err := connect(t, s.pod, "", "fe80::1%eth0", 10250); err == nil || dropped(t, s.node, nothingElse) == 0 {
+	if err := connect(t, s.pod, "", "fe80::1%eth0", 10250); err == nil || dropped(t, s.node, notThePods) == 0 {
 		t.Errorf("from the pod's link-local address: %v", err)
 	}
 	for to, from := range map[string]string{"255.255.255.255": podAddr[0], "224.0.0.1": podAddr[0], "ff02::1%eth0": podAddr[1]} {
