@@ -126,6 +126,36 @@ func TestSift(t *testing.T) {
 	}
 }
 
+// What is in order is not copied, and one thing out of order anywhere is seen,
+// also in a route that goes where the one before goes.
+func TestSiftInOrder(t *testing.T) {
+	hop := "10.2.0.11"
+	list := []dataplane.Route{via("10.244.0.0/26", hop), via("10.244.0.64/26", hop), blackhole("10.244.1.0/26"), blackhole("fd00::/122")}
+	good, failed := dataplane.Sift(list)
+	if &good[0] != &list[0] || len(good) != len(list) || len(failed) != 0 {
+		t.Errorf("a list in order was copied: %v, failed %v", good, failed)
+	}
+	for text, wrong := range map[string]dataplane.Route{
+		"host bits":    via("10.244.0.65/26", hop),
+		"before":       via("10.243.0.64/26", hop),
+		"twice":        via("10.244.0.0/26", hop),
+		"mapped":       via("::ffff:10.244.0.64/122", hop),
+		"two hops":     via("10.244.0.64/26", hop, hop),
+		"other family": via("fd01::/122", hop),
+		"no prefix":    {NextHops: list[0].NextHops},
+	} {
+		good, _ := dataplane.Sift([]dataplane.Route{list[0], wrong, list[2]})
+		want := []dataplane.Route{list[0], list[2]}
+		if c := wrong.Canonical(); c.Validate() == nil && c.Prefix != list[0].Prefix {
+			want = append(want, c)
+			dataplane.SortRoutes(want)
+		}
+		if diff := cmp.Diff(want, good, sameRoutes); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
 func via(prefix string, hops ...string) dataplane.Route {
 	r := dataplane.Route{Prefix: netip.MustParsePrefix(prefix)}
 	for _, hop := range hops {
