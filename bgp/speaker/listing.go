@@ -16,8 +16,8 @@ const (
 	// listingAge is how long a listing may do although nothing tells of a change.
 	listingAge = 30 * time.Second
 	// calm is for how long nothing must have changed before a listing is made
-	// ahead: longer than the pauses within a burst of UPDATEs.
-	calm = 20 * time.Millisecond
+	// ahead: longer than the pauses within a burst of UPDATEs, on a busy node too.
+	calm = 50 * time.Millisecond
 )
 
 // listing is what the RIB was found to hold. With 100,000 routes it takes the

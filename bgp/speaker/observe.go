@@ -16,6 +16,9 @@ import (
 // observe takes from a message of the engine what the journal keeps, and says
 // whether that was all of it.
 func (j *journal) observe(msg string, f log.Fields) bool {
+	if !tells(msg) {
+		return false
+	}
 	a := peerOf(f)
 	switch msg {
 	case msgStateChanged:
@@ -39,10 +42,18 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 		default:
 		}
 		return false
-	default:
-		return false
 	}
 	return true
+}
+
+// tells says that a message is one for observe. The engine has one for each
+// path, too, of which the rest is not looked at.
+func tells(msg string) bool {
+	switch msg {
+	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB, msgSynced:
+		return true
+	}
+	return false
 }
 
 // stateChanged follows the FSM (RFC 4271 section 8.2.2).
