@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -151,6 +152,7 @@ type links struct {
 	sync.Mutex
 	pods     []string
 	prepared int
+	mtu      uint32 // of the uplinks, 0 is 1500
 	// candidates, or lookErr, are what a rule finds, and asked is by which.
 	candidates []netip.Addr
 	lookErr    error
@@ -175,7 +177,11 @@ func (l *links) Prepare() error {
 	return l.failure
 }
 
-func (l *links) UplinkMTU() (uint32, error) { return 1500, nil }
+func (l *links) UplinkMTU() (uint32, error) {
+	l.Lock()
+	defer l.Unlock()
+	return cmp.Or(l.mtu, 1500), nil
+}
 
 func (l *links) Addresses() ([]netip.Prefix, error) {
 	return []netip.Prefix{netip.MustParsePrefix("10.1.0.11/24")}, nil

@@ -110,6 +110,24 @@ func TestOverlay(t *testing.T) {
 	})
 }
 
+// The device is as wide as the uplinks leave room for.
+func TestOverlayMTUFollowsTheUplinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newOverlayRig(t)
+		r.start(t)
+		if got := r.overlay.Device().MTU; got != 1450 {
+			t.Errorf("MTU %d, want 1450", got)
+		}
+		r.links.Lock()
+		r.links.mtu = 9000
+		r.links.Unlock()
+		r.settle()
+		if got := r.overlay.Device().MTU; got != 8950 {
+			t.Errorf("MTU %d, want 8950", got)
+		}
+	})
+}
+
 // What nothing wants is not reported at once, sends nothing, and is heard on for a
 // while, with the address that connections have.
 func TestOverlayLingers(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -350,8 +351,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestThousandVTEPs(t *testing.T) {
-	n := newNode(t, "overlay")
+// thousand is an overlay of so many other nodes.
+func thousand() *dataplane.Overlay {
 	want := wanted()
 	want.VTEPs = nil
 	for i := range uint32(1000) {
@@ -360,7 +361,15 @@ func TestThousandVTEPs(t *testing.T) {
 		mac := dataplane.MAC{0x02, 0, raw[0], raw[1], raw[2], raw[3]}
 		want.VTEPs = append(want.VTEPs, vtep(mac, underlay.String()))
 	}
+	return want
+}
+
+func TestThousandVTEPs(t *testing.T) {
+	n := newNode(t, "overlay")
+	want := thousand()
+	start := time.Now()
 	n.apply(t, want, true)
+	t.Logf("a thousand VTEPs took %s", time.Since(start))
 	count := func(entries, neighbours int) {
 		t.Helper()
 		if got := len(lines(n.bridge(t, "fdb show dev fairlead-vxlan"))); got != entries {
@@ -392,4 +401,24 @@ func (n *node) whole(t *testing.T) string {
 		addresses = append(addresses, strings.Fields(line)[3])
 	}
 	return strings.Join(slices.Concat([]string{link}, neighbours, entries, addresses), "\n")
+}
+
+// BenchmarkApply is a sync's look at a device with a thousand VTEPs that is as it
+// should be.
+func BenchmarkApply(b *testing.B) {
+	ns := nstest.New(b, "overlay")
+	ns.Do(b, func() {
+		d, err := Open()
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer d.Close()
+		want := thousand()
+		for b.Loop() {
+			if _, err := d.Apply(want, true); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
