@@ -12,6 +12,7 @@ type metrics struct {
 	transitions *prometheus.CounterVec
 	waiting     prometheus.Gauge
 	limited     prometheus.Gauge
+	unheard     prometheus.Gauge
 	passSeconds *prometheus.HistogramVec
 }
 
@@ -29,6 +30,9 @@ func newMetrics() *metrics {
 		limited: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fairlead_leases_limited", Help: "Nodes that ask for more blocks than maxBlocksPerNode, summed up over pools.",
 		}),
+		unheard: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_agents_unreachable", Help: "Nodes whose NodeState is only what was last known (AgentReachable=Unknown).",
+		}),
 		passSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "fairlead_controller_pass_seconds", Help: "Time that one pass over the cluster took.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
@@ -38,7 +42,7 @@ func newMetrics() *metrics {
 
 // register adds the metrics to r and returns what takes them out again.
 func (m *metrics) register(r prometheus.Registerer) (remove func(), err error) {
-	all := []prometheus.Collector{m.blocks, m.transitions, m.waiting, m.limited, m.passSeconds}
+	all := []prometheus.Collector{m.blocks, m.transitions, m.waiting, m.limited, m.unheard, m.passSeconds}
 	remove = func() {
 		for _, c := range all {
 			r.Unregister(c)

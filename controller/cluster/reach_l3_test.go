@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -58,7 +59,10 @@ func (e env) reach(node string, status metav1.ConditionStatus, reason string) st
 // block, the routing facts, and what the agent said last.
 func TestAgentFallsSilent(t *testing.T) {
 	e := newEnv(t)
-	e.start(quick())
+	opts := quick()
+	registry := prometheus.NewRegistry()
+	opts.Registry = registry
+	e.start(opts)
 	node := newNode("n", 0, nil, "192.0.2.1")
 	e.create(newPool("p", "10.7.0.0/24", 26), node)
 	block := e.leased("n", "p")
@@ -76,6 +80,7 @@ func TestAgentFallsSilent(t *testing.T) {
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 	e.ok(e.Status().Update(t.Context(), node))
 	e.reach("n", metav1.ConditionUnknown, ReasonAgentSilent)
+	e.counted(registry, "fairlead_agents_unreachable", 1)
 
 	n := &v1alpha1.NodeState{}
 	e.ok(e.Get(t.Context(), client.ObjectKey{Name: "n"}, n))
@@ -90,6 +95,22 @@ func TestAgentFallsSilent(t *testing.T) {
 	}
 
 	e.beats("n")
+	e.counted(registry, "fairlead_agents_unreachable", 0)
+}
+
+// counted waits until a gauge has a value.
+func (e env) counted(from prometheus.Gatherer, name string, want float64) {
+	e.Helper()
+	e.eventually(name, func() string {
+		families, err := from.Gather()
+		e.ok(err)
+		for _, f := range families {
+			if f.GetName() == name && f.GetMetric()[0].GetGauge().GetValue() == want {
+				return ""
+			}
+		}
+		return fmt.Sprintf("not %v", want)
+	})
 }
 
 // Agent and controller write one status, each its part, in any order.

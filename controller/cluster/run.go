@@ -131,7 +131,7 @@ func passes(mgr ctrl.Manager, opts Options, m *metrics, log *slog.Logger) []*pas
 	}
 	route := &router{client: c, events: events, log: log}
 	status := &reporter{client: c}
-	reach := &watchman{client: c, live: mgr.GetAPIReader(), namespace: opts.Namespace, pulses: newPulses(), log: log}
+	reach := &watchman{client: c, live: mgr.GetAPIReader(), namespace: opts.Namespace, pulses: newPulses(), metrics: m, log: log}
 	pools, configs, peers := bySpec(&v1alpha1.IPPool{}), bySpec(&v1alpha1.BGPConfiguration{}), bySpec(&v1alpha1.BGPPeer{})
 	blocks, plan, bgpNodes := every(&v1alpha1.IPBlock{}), every(&v1alpha1.AddressPlan{}), every(&v1alpha1.BGPNode{})
 	return []*pass{

@@ -28,6 +28,7 @@ type watchman struct {
 	live      client.Reader
 	namespace string // of the Leases
 	pulses    *pulses
+	metrics   *metrics
 	log       *slog.Logger
 }
 
@@ -43,6 +44,7 @@ func (w *watchman) run(ctx context.Context, s *State) (time.Duration, error) {
 		s.Now = time.Now()
 		decided, next = decideReach(s, w.pulses)
 	}
+	w.metrics.unheard.Set(float64(unheard(s, decided)))
 	errs := make([]error, len(s.NodeStates))
 	var group errgroup.Group
 	group.SetLimit(writers)
@@ -59,6 +61,18 @@ func (w *watchman) run(ctx context.Context, s *State) (time.Duration, error) {
 	}
 	_ = group.Wait() // errors are collected by node
 	return next, errors.Join(errs...)
+}
+
+// unheard counts the agents that are not heard of: as decided, and where nothing
+// is known yet as was said before.
+func unheard(s *State, decided map[string]metav1.Condition) (count int) {
+	for i := range s.NodeStates {
+		n := &s.NodeStates[i]
+		if c, known := decided[n.Name]; known && c.Status != metav1.ConditionTrue || !known && !reachable(n) {
+			count++
+		}
+	}
+	return count
 }
 
 // fallsSilent says whether an agent is about to be called silent that was not yet.
