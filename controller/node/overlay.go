@@ -24,6 +24,8 @@ type overlay struct {
 	// until is when it may go unless it is wanted. An agent that starts begins to
 	// count anew.
 	until time.Time
+	// up is whether other nodes could send to it at the last sync.
+	up bool
 }
 
 // observeOverlay reads the device and what it depends on.
@@ -54,6 +56,10 @@ func (a *Agent) compute(s plan.Snapshot) (plan.Plan, []plan.Problem, dataplane.O
 		a.overlay.until = time.Now().Add(overlayLinger)
 	}
 	result, err := a.applyOverlay(p, false)
+	if result.Up != a.overlay.up {
+		a.overlay.up = result.Up
+		a.opts.Logger.Info("overlay device changed", "up", result.Up, "vni", a.opts.VXLAN.VNI, "port", a.opts.VXLAN.Port)
+	}
 	if err != nil && !result.Up && p.Overlay.Wanted {
 		s.Overlay.Broken = true
 		p, problems = plan.Compute(s)
