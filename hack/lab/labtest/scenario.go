@@ -17,15 +17,20 @@ type Scenario struct {
 }
 
 // Run runs scenarios one after the other, each once the lab is as it is without
-// them, which settled waits for. After a process of the lab has ended by itself
-// nothing is worth trying any more.
+// them, which settled waits for. When it does not get there, or a process of the
+// lab has ended by itself, nothing is worth trying any more.
 func Run(t *testing.T, l *lab.Lab, settled func(context.Context) error, scenarios []Scenario) {
+	unsettled := false
 	for _, scenario := range scenarios {
 		t.Run(scenario.Name, func(t *testing.T) {
 			if err := l.Dead(); err != nil {
 				t.Skip("a process of the lab ended by itself before")
 			}
+			if unsettled {
+				t.Skip("the lab did not come to rest before")
+			}
 			if err := settled(t.Context()); err != nil {
+				unsettled = true
 				t.Fatal(err)
 			}
 			began := time.Now()

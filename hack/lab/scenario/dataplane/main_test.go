@@ -30,6 +30,7 @@ type scene struct {
 // host outside that knows nothing of pods.
 func routed() topology.Topology {
 	topo := topology.Default()
+	topo.Spare = []netip.Prefix{netip.MustParsePrefix(leavingPool)}
 	topo.Outside = topology.Pair{V4: netip.MustParsePrefix("198.51.100.0/24"), V6: netip.MustParsePrefix("fd00:198:51:100::/64")}
 	return topo
 }
@@ -41,6 +42,17 @@ func TestDataplane(t *testing.T) {
 		{Name: "routes drift", Run: s.routesDrift},
 		{Name: "all routes are flushed under load", Run: s.routesFlushed},
 		{Name: "unassigned addresses do not bounce", Run: s.unassigned},
+		{Name: "the overlay carries what the underlay drops", Run: s.overlayCarries},
+		{Name: "the encapsulation changes under load", Run: s.switched},
+		{Name: "a node is behind while the encapsulation changes", Run: s.oneIsBehind},
+		{Name: "pods talk to the outside", Run: s.natOutgoing},
+		{Name: "pods of a pool that drains talk to the outside", Run: s.poolDrains},
+		{Name: "a ToR dies under connections to the outside", Run: s.torDies},
+		{Name: "a pod sends from others' addresses", Run: s.spoofed},
+		{Name: "a pod claims to be others and a router", Run: s.claimed},
+		{Name: "the gateway's address has no services", Run: s.gatewayServes},
+		{Name: "an uplink is taken down, renamed and resized", Run: s.uplinkChanges},
+		{Name: "a machine becomes a node and leaves no trace", Run: s.traceless},
 	})
 }
 
@@ -51,11 +63,7 @@ func up(t *testing.T) *scene {
 		Topology: &topo, ControllerArgs: []string{"--cooling-period", cooling.String()},
 	})}
 	for _, n := range s.Nodes() {
-		if n.Name == looseNode {
-			continue
-		}
-		// Links that are there, and those that come.
-		s.exec(t, n.Name, "sysctl", "-q", "-w", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.default.rp_filter=1")
+		s.checkReturnPath(t, n.Name, n.Name != looseNode)
 	}
 	s.a, s.b, s.c, s.d = s.addPod(t, "n1", "a"), s.addPod(t, "n2", "b"), s.addPod(t, "n3", "c"), s.addPod(t, "n4", "d")
 	return s
@@ -64,6 +72,17 @@ func up(t *testing.T) *scene {
 // looseNode has no strict rp_filter: packets may come back to it by another uplink
 // than they went by. The other nodes have the strictest that there is.
 const looseNode = "n1"
+
+// checkReturnPath sets a node's rp_filter (RFC 3704) of links that are there and of
+// those that come: a packet must come in by the link that the way back goes by.
+func (s *scene) checkReturnPath(t *testing.T, node string, strict bool) {
+	t.Helper()
+	value := "=0"
+	if strict {
+		value = "=1"
+	}
+	s.exec(t, node, "sysctl", "-q", "-w", "net.ipv4.conf.all.rp_filter"+value, "net.ipv4.conf.default.rp_filter"+value)
+}
 
 func families() []topology.Family { return []topology.Family{topology.V4, topology.V6} }
 
