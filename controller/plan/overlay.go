@@ -67,7 +67,7 @@ func planOverlay(s Snapshot, self node, own blocks, guard func(netip.Prefix) str
 		},
 	}}
 	out.Want.Addresses = overlayAddresses(s.Overlay.Held, out.Blocks, overlayBlocks(s.Intent.Blocks, own, nil))
-	w := way{s: s, self: self, out: &out, guard: guard, refused: refused}
+	w := way{s: s, self: self, out: &out, guard: guard, ours: own.ours, refused: refused}
 	problems := w.plan(encapsulated)
 	return out, refused, problems
 }

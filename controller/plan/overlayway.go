@@ -18,6 +18,7 @@ type way struct {
 	self    node
 	out     *overlay
 	guard   func(netip.Prefix) string
+	ours    []netip.Prefix
 	refused map[netip.Prefix]string
 	// vteps are by node, nil for one that cannot be sent to; barred says why.
 	vteps  map[string]*dataplane.VTEP
@@ -51,7 +52,8 @@ func (w *way) plan(encapsulated map[string]v1alpha1.Encapsulation) []Problem {
 		other, known := parsed[b.Spec.NodeName]
 		// A malformed block is reported by the node that holds it.
 		cidr, err := netip.ParsePrefix(b.Spec.CIDR)
-		if !ok || !known || err != nil || b.Spec.NodeName == w.self.name || b.Spec.State == v1alpha1.BlockCooling || b.Spec.IPAMOnly {
+		foreign := b.Spec.NodeName != w.self.name && !slices.Contains(w.ours, cidr)
+		if !ok || !known || err != nil || !foreign || b.Spec.State == v1alpha1.BlockCooling || b.Spec.IPAMOnly {
 			continue
 		}
 		if why := w.refusal(cidr); why != "" {
