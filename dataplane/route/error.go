@@ -52,6 +52,12 @@ func reason(errno unix.Errno) string {
 	return ""
 }
 
+// passing says that a refusal is of the moment: an answer was lost, the kernel had
+// no memory, a route came in between or was not seen by an interrupted listing.
+func passing(err error) bool {
+	return errors.Is(err, nl.ErrUnanswered) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EEXIST)
+}
+
 func rivalError(r *nl.Route) error {
 	return fmt.Errorf("%w: protocol %s, metric %d", ErrForeign, protocolName(r.Protocol), r.Metric)
 }

@@ -108,6 +108,37 @@ func TestLostAnswersAreReadBack(t *testing.T) {
 	}
 }
 
+// short is a real kernel that has no memory for the first batch.
+type short struct {
+	kernel
+	sends *int
+}
+
+func (k short) Send(n int, message func(int, []byte) []byte, refused func(int, error)) {
+	if n > 0 {
+		*k.sends++
+	}
+	if *k.sends != 1 {
+		k.kernel.Send(n, message, refused)
+		return
+	}
+	for i := range n {
+		refused(i, &nl.Error{Errno: unix.ENOBUFS})
+	}
+}
+
+// What the kernel could not do for a moment is tried once more by itself.
+func TestPassingRefusalIsTriedAgain(t *testing.T) {
+	n := newNode(t)
+	var sends int
+	n.table.kernel = short{n.table.conn, &sends}
+	n.install(via("10.244.1.0/26", "10.2.0.11"), blackhole("10.244.2.0/26"))
+	n.wantKernel("10.244.1.0/26 via 10.2.0.11 dev eth0 metric 1700", "blackhole 10.244.2.0/26 metric 1700")
+	if sends != 2 {
+		t.Errorf("%d batches were sent, want the refused one and another", sends)
+	}
+}
+
 // thief is a real kernel in which someone removes all that was written.
 type thief struct{ kernel }
 

@@ -69,24 +69,42 @@ func (t *Table) Apply(want []dataplane.Route, prune bool) (dataplane.Result, err
 	result := dataplane.Result{Seen: true, Failed: bad}
 	var errs []error
 	for _, l := range looks {
-		w := writer{kernel: t.kernel, look: l, refused: map[int]error{}}
-		errs = append(errs, w.write(prune, bad))
-		if w.sent {
-			after := newLook(l.family, l.want, l.links)
-			if err := after.list(t.kernel); err != nil {
-				return dataplane.Result{}, errors.Join(append(errs, err)...)
-			}
-			// What was not deleted on the word of an interrupted listing is to be
-			// looked at again.
-			after.partial = after.partial || l.partial && prune
-			l = after
+		l, refused, err := t.write(l, prune, bad)
+		errs = append(errs, err)
+		if l == nil {
+			return dataplane.Result{}, errors.Join(errs...)
 		}
-		if l.partial {
-			errs = append(errs, nl.ErrInterrupted)
-		}
-		l.settle(&result, w.refused)
+		l.settle(&result, refused)
 	}
 	return result, errors.Join(errs...)
+}
+
+// write makes what a look calls for, and reads back; once more if something failed
+// that may not fail again. It returns the last look, nil if there is none, and why
+// wanted routes, by index, were refused.
+func (t *Table) write(l *look, prune bool, spare map[netip.Prefix]error) (*look, map[int]error, error) {
+	var w writer
+	var err error
+	for range 2 {
+		w = writer{kernel: t.kernel, look: l, refused: map[int]error{}}
+		if err = w.write(prune, spare); !w.sent {
+			break
+		}
+		after := newLook(l.family, l.want, l.links)
+		if listErr := after.list(t.kernel); listErr != nil {
+			return nil, nil, errors.Join(err, listErr)
+		}
+		// What was not deleted on the word of an interrupted listing is to be
+		// looked at again.
+		after.partial = after.partial || l.partial && prune
+		if l = after; !w.again {
+			break
+		}
+	}
+	if l.partial {
+		err = errors.Join(err, nl.ErrInterrupted)
+	}
+	return l, w.refused, err
 }
 
 // Clean removes every route under both our protocol numbers from the main
@@ -113,7 +131,7 @@ func (t *Table) Clean() error {
 	return errors.Join(errs...)
 }
 
-// families are those of nl.Conn.Routes.
+// families are those of nl.Conn.Scan.
 func families() [2]uint8 { return [...]uint8{unix.AF_INET, unix.AF_INET6} }
 
 // wants says that the last Apply wanted a route for that prefix.

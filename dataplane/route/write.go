@@ -20,6 +20,8 @@ type writer struct {
 	refused map[int]error
 	// sent says that anything was sent at all.
 	sent bool
+	// again says that a route was refused for what may be over already.
+	again bool
 }
 
 // write makes before it breaks: replace, add, delete. spare are prefixes to leave
@@ -96,7 +98,10 @@ func (w *writer) put(name string, verb nl.Verb, todo []int) {
 	w.Send(len(todo), func(n int, b []byte) []byte {
 		w.look.links.encode(&raw, &w.look.want[todo[n]])
 		return verb.Append(b, &raw)
-	}, func(n int, err error) { refuse(todo[n], explain(err)) })
+	}, func(n int, err error) {
+		refuse(todo[n], explain(err))
+		w.again = w.again || passing(err)
+	})
 	w.sent = w.sent || len(todo) > 0
 }
 
