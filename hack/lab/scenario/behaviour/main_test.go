@@ -71,6 +71,8 @@ func TestBehaviour(t *testing.T) {
 		{"peers wait and try again", (*scene).peerDials},
 		{"keys change", (*scene).keysChange},
 		{"the most specific configuration governs", (*scene).configuration},
+		{"a node is reached by another address", (*scene).addressFound},
+		{"an agent does not answer", (*scene).agentSilent},
 		{"mistakes are said and isolated", (*scene).mistakes},
 		{"unknown settings", (*scene).unknownSettings},
 		{"runtime calls amiss", (*scene).runtimeAmiss},
