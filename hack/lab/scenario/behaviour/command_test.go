@@ -115,11 +115,42 @@ func (s *scene) commandAgrees(t *testing.T) {
 		s.tables(t, from.role, from.flags, from.rows)
 	}
 	s.eventually(t, "fairlead routes", s.routesAgree)
+	s.explained(t)
 	out, code, err := s.fairlead(t.Context(), topology.RoleControlPlane, "routes", "--node", "n1")
 	if err != nil || code != 2 {
 		t.Errorf("fairlead routes without --socket: exit code %d, %v", code, err)
 	}
 	s.says(t, "fairlead routes without --socket", out, "--socket", "spec.nodeName=n1")
+}
+
+// explained asks for an address of a pod on n1, of a block that n3 learns, and of
+// nobody.
+func (s *scene) explained(t *testing.T) {
+	t.Helper()
+	for _, f := range s.Topology().Families() {
+		pool, block := "pods-v4", s.block(t, "n1", "pods-v4")
+		if f == topology.V6 {
+			pool, block = "pods-v6", s.block(t, "n1", "pods-v6")
+		}
+		for _, tc := range []struct {
+			role    string
+			flags   []string
+			address netip.Addr
+			code    int
+			says    []string
+		}{
+			{topology.RoleControlPlane, nil, s.a.Address(f), 0, []string{pool, block.String(), "Leased to n1", s.Node("n1").Address(f).String()}},
+			{topology.RoleControlPlane, nil, s.Node("n1").Address(f), 1, []string{"no pool has"}},
+			{"n1", s.socketOf("n1"), s.a.Address(f), 0, []string{block.String(), "blackhole"}},
+			{"n3", s.socketOf("n3"), s.a.Address(f), 0, []string{"route of n3", block.String(), "native", "installed"}},
+		} {
+			out, code, err := s.fairlead(t.Context(), tc.role, append(tc.flags, "explain", tc.address.String())...)
+			if err != nil || code != tc.code {
+				t.Errorf("fairlead explain %s in %s: exit code %d, want %d, %v", tc.address, tc.role, code, tc.code, err)
+			}
+			s.says(t, "fairlead explain", out, tc.says...)
+		}
+	}
 }
 
 func (s *scene) peersAgree(ctx context.Context, role string, flags []string, rows int) error {
