@@ -35,7 +35,7 @@ func TestMatters(t *testing.T) {
 		for seen := false; !seen; {
 			err := monitor.Receive(t.Context(), func(e nl.Event) {
 				switch {
-				case e.PortID == table.self.Load():
+				case e.PortID == table.self:
 					mine++
 				case e.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWTABLE && strings.Contains(string(e.Body), marker+"\x00"):
 					seen = true

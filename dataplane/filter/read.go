@@ -17,7 +17,14 @@ import (
 type contents struct {
 	// intact says that all is there but, perhaps, other elements in the sets.
 	intact   bool
+	chains   []*nftables.Chain
+	sets     []*nftables.Set
 	elements map[string][]nftables.SetElement
+}
+
+// holds says that a set is there, with whatever elements.
+func (c contents) holds(s set) bool {
+	return slices.ContainsFunc(c.sets, func(h *nftables.Set) bool { return sameSet(s, h) })
 }
 
 // differs says that a set holds other elements.
@@ -72,18 +79,24 @@ func (t *Table) read() (contents, error) {
 	if err != nil || found == nil {
 		return out, err
 	}
-	same, err := t.sameRules()
+	all, err := t.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return out, fmt.Errorf("list nft chains: %w", err)
+	}
+	out.chains = slices.DeleteFunc(all, func(c *nftables.Chain) bool { return c.Table.Name != Name })
+	same, err := t.sameRules(out.chains)
 	if err != nil {
 		return out, fmt.Errorf("list the rules of table inet %s: %w", Name, err)
 	}
-	held, err := t.conn.GetSets(table())
-	if err != nil {
+	if out.sets, err = t.conn.GetSets(table()); err != nil {
 		return out, fmt.Errorf("list the sets of table inet %s: %w", Name, err)
 	}
+	wanted := sets(dataplane.Filter{})
+	missing := slices.ContainsFunc(wanted, func(s set) bool { return !out.holds(s) })
 	// A dormant table is hooked nowhere.
-	out.intact = found.Flags == 0 && same && sameSets(held)
+	out.intact = found.Flags == 0 && same && !missing && len(out.sets) == len(wanted)
 	out.elements = map[string][]nftables.SetElement{}
-	for _, s := range held {
+	for _, s := range out.sets {
 		elements, err := t.conn.GetSetElements(s)
 		if err != nil {
 			return out, fmt.Errorf("list the elements of set %s: %w", s.Name, err)
@@ -94,43 +107,22 @@ func (t *Table) read() (contents, error) {
 	return out, nil
 }
 
-func sameSets(held []*nftables.Set) bool {
-	wanted := sets(dataplane.Filter{})
-	if len(held) != len(wanted) {
-		return false
-	}
-	for _, w := range wanted {
-		if !slices.ContainsFunc(held, func(h *nftables.Set) bool {
-			return h.Name == w.Name && h.Interval == w.Interval && h.IsMap == w.IsMap &&
-				h.KeyType.Name == w.KeyType.Name && h.DataType.Name == w.DataType.Name && !h.HasTimeout && !h.Constant
-		}) {
-			return false
-		}
-	}
-	return true
+func sameSet(want set, have *nftables.Set) bool {
+	return have.Name == want.Name && have.Interval == want.Interval && have.IsMap == want.IsMap &&
+		have.KeyType.Name == want.KeyType.Name && have.DataType.Name == want.DataType.Name && !have.HasTimeout && !have.Constant
 }
 
-func (t *Table) sameRules() (bool, error) {
-	all, err := t.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return false, err
-	}
-	held := map[string]*nftables.Chain{}
-	for _, c := range all {
-		if c.Table.Name == Name {
-			held[c.Name] = c
-		}
-	}
+func (t *Table) sameRules(held []*nftables.Chain) (bool, error) {
 	wanted := chains()
 	if len(held) != len(wanted) {
 		return false, nil
 	}
 	for _, w := range wanted {
-		h := held[w.Name]
-		if h == nil || !sameHook(w.Chain, *h) {
+		i := slices.IndexFunc(held, func(h *nftables.Chain) bool { return sameHook(w.Chain, *h) })
+		if i < 0 || held[i].Policy != nil && *held[i].Policy != nftables.ChainPolicyAccept {
 			return false, nil
 		}
-		rules, err := t.conn.GetRules(table(), h)
+		rules, err := t.conn.GetRules(table(), held[i])
 		if err != nil {
 			return false, err
 		}
@@ -141,12 +133,12 @@ func (t *Table) sameRules() (bool, error) {
 	return true, nil
 }
 
+// sameHook says that a chain is the one that is wanted, with whatever policy.
 func sameHook(want, have nftables.Chain) bool {
-	if want.Hooknum == nil || have.Hooknum == nil {
-		return want.Hooknum == have.Hooknum
+	if want.Name != have.Name || want.Hooknum == nil || have.Hooknum == nil {
+		return want.Name == have.Name && want.Hooknum == have.Hooknum
 	}
-	return want.Type == have.Type && *want.Hooknum == *have.Hooknum && *want.Priority == *have.Priority &&
-		have.Policy != nil && *have.Policy == nftables.ChainPolicyAccept
+	return want.Type == have.Type && *want.Hooknum == *have.Hooknum && *want.Priority == *have.Priority
 }
 
 func sameRule(want rule, have *nftables.Rule) bool {

@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -35,7 +34,7 @@ type Table struct {
 	mu   sync.Mutex
 	conn *nftables.Conn
 	// self is the socket of our own changes.
-	self atomic.Uint32
+	self uint32
 }
 
 // sendBuffer takes the largest transaction whole; a message that does not fit is
@@ -45,29 +44,17 @@ const sendBuffer = 4 << 20
 // Open opens a socket. The table is not made before Apply.
 func Open() (*Table, error) {
 	t := &Table{}
-	if err := t.dial(); err != nil {
-		return nil, err
-	}
-	return t, nil
-}
-
-// dial replaces the socket, which after an error may hold answers to what was
-// asked before, or requests that were never sent.
-func (t *Table) dial() error {
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
 		return errors.Join(t.know(c), c.SetWriteBuffer(sendBuffer))
 	}))
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
-		return ErrUnsupported
+		return nil, ErrUnsupported
 	}
 	if err != nil {
-		return fmt.Errorf("open nftables socket: %w", err)
-	}
-	if t.conn != nil {
-		_ = t.conn.CloseLasting()
+		return nil, fmt.Errorf("open nftables socket: %w", err)
 	}
 	t.conn = conn
-	return nil
+	return t, nil
 }
 
 // know learns the socket's number, by which the kernel tells who changed a table.
@@ -81,7 +68,7 @@ func (t *Table) know(c *netlink.Conn) error {
 	if err := raw.Control(func(fd uintptr) { name, nameErr = unix.Getsockname(int(fd)) }); err != nil || nameErr != nil {
 		return errors.Join(err, nameErr)
 	}
-	t.self.Store(name.(*unix.SockaddrNetlink).Pid)
+	t.self = name.(*unix.SockaddrNetlink).Pid
 	return nil
 }
 
@@ -100,34 +87,28 @@ func (t *Table) List() (dataplane.Filter, error) {
 }
 
 // Apply makes the table hold what is wanted, in one transaction, if it does not.
-// Where more than elements of sets differ the table is made anew, in the same
-// transaction in which the old one goes. Connections go on as they are.
+// Connections go on as they are.
 func (t *Table) Apply(want dataplane.Filter) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	err := t.apply(sets(want.Canonical()))
-	if err != nil && !errors.Is(err, ErrUnsupported) {
-		err = errors.Join(err, t.dial())
-	}
-	return err
-}
-
-func (t *Table) apply(wanted []set) error {
+	wanted := sets(want.Canonical())
 	have, err := t.read()
 	switch {
 	case errors.Is(err, ErrUnsupported):
 		return err
-	case err != nil || !have.intact:
-		// What cannot even be read is nothing that we wrote.
-		if rebuildErr := t.rebuild(wanted); rebuildErr != nil {
-			return errors.Join(err, fmt.Errorf("make table inet %s: %w", Name, rebuildErr))
-		}
-	case have.differ(wanted):
-		if err := t.refill(wanted, have); err != nil {
-			return fmt.Errorf("change the sets of table inet %s: %w", Name, err)
-		}
-	default:
+	case err == nil && have.intact && !have.differ(wanted):
 		return nil
+	case err == nil:
+		err = t.write(wanted, have)
+	}
+	if err != nil {
+
+		// It has become something that we would not write and cannot read, or change
+		// in place: a dormant table takes no chains while it wakes.
+		err = t.rebuild(wanted)
+	}
+	if err != nil {
+		return fmt.Errorf("write table inet %s: %w", Name, err)
 	}
 	have, err = t.read()
 	if err == nil && (!have.intact || have.differ(wanted)) {

@@ -57,7 +57,7 @@ func (t *Table) watch(ctx context.Context, m *nl.Monitor, ch chan<- struct{}) {
 }
 
 // matters says that someone else has changed what is ours.
-func (t *Table) matters(e nl.Event) bool { return e.PortID != t.self.Load() && isOurs(e) }
+func (t *Table) matters(e nl.Event) bool { return e.PortID != t.self && isOurs(e) }
 
 // isOurs says that a notification is about our table or anything in it. Whatever
 // it is about, the table's name is its first attribute: NFTA_TABLE_NAME,
