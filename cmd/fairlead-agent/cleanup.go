@@ -116,8 +116,6 @@ func retire(dir string) error {
 		st.ReleaseLeaks(live, asOf, store.LeakGrace)
 		st.ReleaseGone(namespaces, asOf)
 		st.ReleaseOverlay(nil, asOf) // the device goes with the next step
-		st.ReleaseOverlay(nil, asOf)
-		st.ReleaseOverlay(nil, asOf) // the device goes with the next step
 		if n := len(st.Allocations); n > 0 {
 			return fmt.Errorf("%w: %d addresses are those of attachments that other plugins wired, or were given out in the last %s (%s, ...)", errInUse, n, store.LeakGrace, st.Allocations[0].Address)
 		}

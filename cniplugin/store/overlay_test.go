@@ -50,8 +50,10 @@ func TestHoldOverlay(t *testing.T) {
 		},
 		"a full block": {
 			held: []Allocation{
-				{Address: addrs("10.0.1.0")[0], Kind: KindPod}, {Address: addrs("10.0.1.1")[0], Kind: KindPod},
-				{Address: addrs("10.0.1.2")[0], Kind: KindPod}, {Address: addrs("10.0.1.3")[0], Kind: KindPod},
+				{Address: addrs("10.0.1.0")[0], Kind: KindPod},
+				{Address: addrs("10.0.1.1")[0], Kind: KindPod},
+				{Address: addrs("10.0.1.2")[0], Kind: KindPod},
+				{Address: addrs("10.0.1.3")[0], Kind: KindPod},
 			},
 			blocks: []netip.Prefix{blockA, blockB}, taken: addrs("10.0.2.0"),
 		},

@@ -15,7 +15,7 @@ import (
 // not by the link that it came by only if that link has an IPv4 address, however
 // loose rp_filter is (__fib_validate_source). It is the pods' gateway, and so the
 // node's already, and as a link-local one never the source of what goes further.
-var linkLocal4 = netip.AddrFrom4([4]byte{169, 254, 1, 1}) //nolint:gochecknoglobals // read only
+var linkLocal4 = netip.AddrFrom4([4]byte{169, 254, 1, 1})
 
 // setAddresses gives the device its addresses, linkLocal4, and the link-local one
 // that is made from its MAC. It says whether others are left.

@@ -13,7 +13,7 @@ import (
 
 // settings of the device, below /proc/sys/net. Those of a family that the kernel
 // does not have are not there.
-var settings = []struct{ family, name, value string }{ //nolint:gochecknoglobals // read only
+var settings = []struct{ family, name, value string }{
 	// A packet may come in here while the way back leads elsewhere: two nodes that
 	// disagree for a moment on how to reach each other (RFC 3704 section 2.4).
 	{"ipv4", "rp_filter", "2"},
