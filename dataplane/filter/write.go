@@ -24,8 +24,8 @@ func (t *Table) write(wanted []set, have contents) error {
 	if !have.intact {
 		t.strip(have)
 	}
-	for _, s := range wanted {
-		s.Table = table()
+	for i, s := range wanted {
+		s.Table, s.ID = table(), uint32(i+1) // else the library counts, for all tables of a process
 		if !have.holds(s) {
 			if err := t.conn.AddSet(&s.Set, nil); err != nil {
 				return err
