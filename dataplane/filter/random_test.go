@@ -17,7 +17,7 @@ import (
 
 var (
 	seed   = flag.Uint64("seed", 0, "of the random test; 0 takes one")
-	rounds = flag.Int("rounds", 60, "of the random test")
+	rounds = flag.Int("rounds", 40, "of the random test")
 )
 
 // TestRandom applies random filters, with random changes by someone else before
