@@ -252,7 +252,7 @@ func TestWatchmanOwnsOneCondition(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("managers: %+v", n.ManagedFields)
 	}
-	fields := string(n.ManagedFields[i].FieldsV1.Raw)
+	fields := n.ManagedFields[i].FieldsV1.GetRawString()
 	if !strings.Contains(fields, `k:{\"type\":\"AgentReachable\"}`) || strings.Contains(fields, "asNumber") || strings.Count(fields, "k:{") != 1 {
 		t.Errorf("the controller manages %s", fields)
 	}

@@ -18,7 +18,7 @@ import (
 func (s *server) renewed(t *testing.T) (at time.Time, holds time.Duration) {
 	t.Helper()
 	var l coordinationv1.Lease
-	err := s.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.AgentLeaseName("n1")}, &l)
+	err := s.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.AgentLeaseName("n1")}, &l)
 	if client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestReportKeepsTheControllersCondition(t *testing.T) {
 		theirs := s.state(t)
 		silent := metav1.Condition{Type: v1alpha1.ConditionAgentReachable, Status: metav1.ConditionUnknown, Reason: "AgentSilent", LastTransitionTime: metav1.Now()}
 		meta.SetStatusCondition(&theirs.Status.Conditions, silent)
-		if err := s.Client.Status().Update(t.Context(), theirs); err != nil {
+		if err := s.Status().Update(t.Context(), theirs); err != nil {
 			t.Fatal(err)
 		}
 		for i, status := range []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse} {

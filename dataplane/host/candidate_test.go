@@ -73,6 +73,9 @@ func uplinked(t *testing.T) nstest.NS {
 	} {
 		ns.Run(t, "ip", args...)
 	}
+	// An address that is checked for duplicates, for longer than any test runs.
+	ns.Run(t, "sysctl", "-q", "-w", "net.ipv6.conf.eth10.dad_transmits=10000")
+	ns.Run(t, "ip", "addr", "add", "2001:db8:10::2/64", "dev", "eth10")
 	return ns
 }
 
