@@ -165,7 +165,7 @@ func (d *Device) ensure(link *netlink.Vxlan, want dataplane.Overlay) (*netlink.V
 			return nil, fmt.Errorf("change device %s: %w", spec.Name, err)
 		}
 	}
-	if err := d.configure(); err != nil {
+	if err := d.configure(want); err != nil {
 		return nil, err
 	}
 	return d.raise(want)

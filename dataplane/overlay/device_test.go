@@ -310,6 +310,20 @@ func TestNewDevice(t *testing.T) {
 	}
 }
 
+// IPv6 that is switched off for new links stays so until something needs it.
+func TestIPv6SwitchedOff(t *testing.T) {
+	n := newNode(t, "overlay")
+	n.Run(t, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
+	want := wanted()
+	want.Addresses = want.Addresses[:1]
+	want.VTEPs[0].Neighbours = want.VTEPs[0].Neighbours[:1]
+	n.apply(t, want, true)
+	n.expectAddresses(t, "10.244.0.0/32", "169.254.1.1/32")
+	n.apply(t, wanted(), true)
+	n.expectAddresses(t, "10.244.0.0/32", "169.254.1.1/32", "fd00:10::/128", "fe80::ff:fe00:a/128")
+	n.expectNeighbours(t, "10.1.0.12 lladdr 02:00:00:00:00:0b PERMANENT", "fe80::ff:fe00:b lladdr 02:00:00:00:00:0b PERMANENT")
+}
+
 func TestForeignDevice(t *testing.T) {
 	n := newNode(t, "overlay")
 	n.ip(t, "link add fairlead-vxlan type bridge")

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"fairlead.dev/dataplane"
@@ -21,17 +23,26 @@ var settings = []struct{ family, name, value string }{
 	{"ipv4", "forwarding", "1"},
 	// No node is another's router by word of mouth (CVE-2020-13597).
 	{"ipv6", "accept_ra", "0"},
-	// Next hops may be IPv6 where links have none by default.
-	{"ipv6", "disable_ipv6", "0"},
+	// Where new links have no IPv6, this one has it if it is needed.
+	{"ipv6", disableIPv6, "0"},
 	// Ours is made from the MAC and added by us: a generated one would only be
 	// removed again.
 	{"ipv6", "addr_gen_mode", "1"},
 }
 
+const disableIPv6 = "disable_ipv6"
+
+func settingFile(family, name string) string {
+	return filepath.Join("/proc/sys/net", family, "conf", dataplane.OverlayLink, name)
+}
+
 // configure writes the settings that differ.
-func (d *Device) configure() error {
+func (d *Device) configure(want dataplane.Overlay) error {
 	for _, s := range settings {
-		file := filepath.Join("/proc/sys/net", s.family, "conf", dataplane.OverlayLink, s.name)
+		if s.name == disableIPv6 && !needsIPv6(want) {
+			continue
+		}
+		file := settingFile(s.family, s.name)
 		have, err := os.ReadFile(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -48,8 +59,14 @@ func (d *Device) configure() error {
 	return nil
 }
 
+// needsIPv6 says whether an address or a next hop is IPv6.
+func needsIPv6(want dataplane.Overlay) bool {
+	return slices.ContainsFunc(want.Addresses, netip.Addr.Is6) ||
+		slices.ContainsFunc(want.VTEPs, func(v dataplane.VTEP) bool { return slices.ContainsFunc(v.Neighbours, netip.Addr.Is6) })
+}
+
 // speaksIPv6 says whether the kernel has IPv6 on the device.
 func speaksIPv6() bool {
-	_, err := os.Stat(filepath.Join("/proc/sys/net/ipv6/conf", dataplane.OverlayLink))
-	return err == nil
+	off, err := os.ReadFile(settingFile("ipv6", disableIPv6))
+	return err == nil && strings.TrimSpace(string(off)) == "0"
 }
