@@ -14,22 +14,21 @@ import (
 )
 
 // packetFilter is the node.PacketFilter of this network namespace. On a kernel
-// without nf_tables it says so, once, and does nothing.
+// without nf_tables, or without all that the table needs of it, it says so, once,
+// and fails nothing.
 type packetFilter struct {
-	table    *filter.Table // nil without
-	defaults *host.Defaults
-	log      *slog.Logger
-	missing  bool
+	table       *filter.Table // nil where not even the socket can be had
+	defaults    *host.Defaults
+	log         *slog.Logger
+	unsupported bool
 }
 
 func newPacketFilter(log *slog.Logger) (*packetFilter, error) {
 	f := &packetFilter{defaults: &host.Defaults{}, log: log}
 	table, err := filter.Open()
-	if errors.Is(err, filter.ErrUnsupported) {
-		f.miss()
-		return f, nil
+	if err = f.note(err); err == nil {
+		f.table = table
 	}
-	f.table = table
 	return f, err
 }
 
@@ -39,30 +38,37 @@ func (f *packetFilter) close() {
 	}
 }
 
-func (f *packetFilter) miss() {
-	f.missing = true
-	f.log.Error("no packet filter: nothing is translated, and what pods send is checked by rp_filter alone", "err", filter.ErrUnsupported)
+// note keeps what the kernel cannot do from being an error of each sync.
+func (f *packetFilter) note(err error) error {
+	missing := errors.Is(err, filter.ErrUnsupported)
+	if missing && !f.unsupported {
+		f.log.Error("no packet filter: nothing is translated, and what pods send is checked by rp_filter alone", "err", err)
+	}
+	f.unsupported = missing
+	if missing {
+		return nil
+	}
+	return err
 }
 
 func (f *packetFilter) Look() (plan.NAT, error) {
 	var held dataplane.Filter
 	var heldErr error
-	if !f.missing {
+	if f.table != nil {
 		held, heldErr = f.table.List()
 	}
 	if errors.Is(heldErr, filter.ErrUnsupported) {
-		f.miss()
-		heldErr = nil
+		heldErr = nil // Apply says so
 	}
 	ipv4, ipv6, err := f.defaults.Links()
-	return plan.NAT{Held: held, Default4: ipv4, Default6: ipv6, Unsupported: f.missing}, errors.Join(heldErr, err)
+	return plan.NAT{Held: held, Default4: ipv4, Default6: ipv6, Unsupported: f.unsupported}, errors.Join(heldErr, err)
 }
 
 func (f *packetFilter) Apply(want dataplane.Filter) error {
-	if f.missing {
+	if f.table == nil {
 		return nil
 	}
-	return f.table.Apply(want)
+	return f.note(f.table.Apply(want))
 }
 
 // watch wakes when someone else has changed the table, or a default route.

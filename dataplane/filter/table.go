@@ -25,8 +25,9 @@ import (
 	"fairlead.dev/dataplane"
 )
 
-// ErrUnsupported says that the kernel has no nf_tables.
-var ErrUnsupported = errors.New("the kernel has no nf_tables")
+// ErrUnsupported says that the kernel has no nf_tables, or not all that the table
+// is made of.
+var ErrUnsupported = errors.New("the kernel has not what nft table inet " + Name + " needs (nf_tables; nft_fib_inet, nft_ct, nft_nat, nft_masq)")
 
 // Table is the node's table. Its methods may be called from any goroutine; its
 // sockets are of the network namespace of the thread that opened it.
@@ -102,10 +103,13 @@ func (t *Table) Apply(want dataplane.Filter) error {
 		err = t.write(wanted, have)
 	}
 	if err != nil {
-
 		// It has become something that we would not write and cannot read, or change
 		// in place: a dormant table takes no chains while it wakes.
 		err = t.rebuild(wanted)
+	}
+	// All that it names is made in the same transaction, but for kinds of expressions.
+	if cause := first(err); errors.Is(cause, unix.ENOENT) || errors.Is(cause, unix.EOPNOTSUPP) {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, cause)
 	}
 	if err != nil {
 		return fmt.Errorf("write table inet %s: %w", Name, err)
@@ -113,6 +117,15 @@ func (t *Table) Apply(want dataplane.Filter) error {
 	have, err = t.read()
 	if err == nil && (!have.intact || have.differ(wanted)) {
 		err = fmt.Errorf("read back table inet %s: it is not as it was written", Name)
+	}
+	return err
+}
+
+// first of the errors that a transaction is refused with: the others follow from it.
+func first(err error) error {
+	var all interface{ Unwrap() []error }
+	for errors.As(err, &all) {
+		err = all.Unwrap()[0]
 	}
 	return err
 }
