@@ -58,7 +58,7 @@ func (n *node) watchOf(groups []uint) <-chan struct{} {
 	ch, done := make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(done)
-		watch(ctx, m, &filter{wanted: n.table.wants, pods: map[uint32]bool{}}, ch)
+		watch(ctx, m, &filter{wanted: n.table.wants, pods: map[uint32]bool{}}, ch, &n.table.moved)
 	}()
 	n.t.Cleanup(func() {
 		cancel()

@@ -16,6 +16,7 @@ import (
 type links struct {
 	kernel
 	indexes map[string]uint32
+	ways    ways
 }
 
 func (l links) index(name string) uint32 {
@@ -93,6 +94,6 @@ func (l links) sameHop(hop nl.Hop, want *dataplane.Route, addr netip.Addr) bool 
 		return false
 	}
 	name := linkOf(want, addr)
-	return name == "" && hop.Addr == addr ||
+	return name == "" && hop.Addr == addr && l.ways.leads(addr, hop.Link) ||
 		name != "" && hop.Addr == addr.WithZone("") && hop.Link == l.index(name) && hop.Link != 0
 }

@@ -34,6 +34,8 @@ type Table struct {
 	kernel kernel // conn, or in tests one that interrupts it
 	// wanted are the routes of the last Apply, sorted, for Watch.
 	wanted atomic.Pointer[[]dataplane.Route]
+	// moved says that next hops may be on other links than their routes are.
+	moved atomic.Bool
 }
 
 // Open opens the table of the calling thread's network namespace, for good.
@@ -42,7 +44,9 @@ func Open() (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Table{conn: conn, kernel: conn}, nil
+	t := &Table{conn: conn, kernel: conn}
+	t.moved.Store(true) // nobody has watched until now
+	return t, nil
 }
 
 // Close frees the socket. What is in the kernel stays.
@@ -146,7 +150,11 @@ func (t *Table) wants(p netip.Prefix) bool {
 
 // look lists both families.
 func (t *Table) look(want []dataplane.Route) (looks [2]*look, err error) {
-	links := links{t.kernel, map[string]uint32{}}
+	ways, err := t.lookUp(want)
+	if err != nil {
+		return looks, err
+	}
+	links := links{t.kernel, map[string]uint32{}, ways}
 	v6, _ := dataplane.Find(want, netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 	for i, family := range families() {
 		looks[i] = newLook(family, [...][]dataplane.Route{want[:v6], want[v6:]}[i], links)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +33,7 @@ func (t *Table) Watch(ctx context.Context) (<-chan struct{}, error) {
 	go func() {
 		defer close(ch)
 		defer m.Close()
-		watch(ctx, m, &f, ch)
+		watch(ctx, m, &f, ch, &t.moved)
 	}()
 	return ch, nil
 }
@@ -61,8 +62,11 @@ func watchGroups() []uint {
 	}
 }
 
-func watch(ctx context.Context, m *nl.Monitor, f *filter, ch chan<- struct{}) {
-	notify := func() {
+func watch(ctx context.Context, m *nl.Monitor, f *filter, ch chan<- struct{}, moved *atomic.Bool) {
+	notify := func(route bool) {
+		if !route {
+			moved.Store(true)
+		}
 		select {
 		case ch <- struct{}{}:
 		default: // one waits already
@@ -71,14 +75,14 @@ func watch(ctx context.Context, m *nl.Monitor, f *filter, ch chan<- struct{}) {
 	for {
 		err := m.Receive(ctx, func(e nl.Event) {
 			if f.matters(e) {
-				notify()
+				notify(e.Type == unix.RTM_NEWROUTE || e.Type == unix.RTM_DELROUTE)
 			}
 		})
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			notify()
+			notify(false)
 		}
 		if err != nil && !errors.Is(err, nl.ErrOverrun) && !errors.Is(err, nl.ErrMalformed) {
 			return

@@ -242,7 +242,7 @@ func TestWatchOutlivesAnOverrun(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		watch(ctx, m, &filter{wanted: n.table.wants, pods: map[uint32]bool{}}, ch)
+		watch(ctx, m, &filter{wanted: n.table.wants, pods: map[uint32]bool{}}, ch, &n.table.moved)
 	}()
 	n.wantNotice(ch, "the overrun")
 	n.ip("link", "set", "eth0", "down")
