@@ -16,7 +16,9 @@ func TestFilterCanonical(t *testing.T) {
 		}
 		return out
 	}
-	uplink := func(link, address string) dataplane.Uplink { return dataplane.Uplink{link, netip.MustParseAddr(address)} }
+	uplink := func(link, address string) dataplane.Uplink {
+		return dataplane.Uplink{Link: link, Address: netip.MustParseAddr(address)}
+	}
 	got := dataplane.Filter{
 		Pods:       prefixes("fd44::/64", "10.244.0.64/26", "10.244.7.0/24", "10.244.0.1/16", "10.243.0.0/16", "10.244.0.0/16", "10.245.0.0/24", "0.0.0.0/8", "fd44::1:0/112"),
 		Translated: prefixes("10.244.1.0/24", "10.244.0.0/24"),
