@@ -76,3 +76,17 @@ func sink(b *testing.B, ns nstest.NS, addr string) {
 		b.Cleanup(func() { _ = conn.Close() })
 	})
 }
+
+// BenchmarkApplyNothing is the table's part of a sync in which nothing differs.
+func BenchmarkApplyNothing(b *testing.B) {
+	table := open(b, nstest.New(b, "node"))
+	apply(b, table, shared())
+	for b.Loop() {
+		if _, err := table.List(); err != nil {
+			b.Fatal(err)
+		}
+		if err := table.Apply(shared()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
