@@ -127,7 +127,7 @@ func (c *Conn) dump(req Message, group int, each func(body []byte) error) error 
 	}
 	d := dumping{seq: req.Seq, each: each}
 	for nudges := 0; !d.done; {
-		err := c.readAhead(&d)
+		err := c.receive(d.take)
 		switch {
 		case errors.Is(err, unix.ENOBUFS): // notifications were lost; the dump goes on
 			d.interrupted, err = true, nil
