@@ -2,6 +2,7 @@ package behaviour
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -48,6 +49,10 @@ func (s *scene) addressFound(t *testing.T) {
 	s.holds(t, found, v1alpha1.ConditionAddressesAccepted, "True", "Accepted")
 	s.identified(t, tor, usual, second)
 	s.holds(t, nodeState(node), v1alpha1.ConditionNodeAddresses, "True", "OnNode", second.String())
+	// The sessions of both families are not back at the same time.
+	s.eventually(t, "routes between n1 and n2", func(ctx context.Context) error {
+		return errors.Join(s.all(ctx, s.up, tor), s.routed(ctx, "n1", node), s.routed(ctx, node, "n1"))
+	})
 	s.connected(t)
 }
 
