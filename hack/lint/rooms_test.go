@@ -28,7 +28,7 @@ func breaches() []breach {
 		{"bgp/x_test.go", "github.com/osrg/gobgp/v3/pkg/server", "engine"},
 		{"bgp/speaker/x.go", "github.com/osrg/gobgp/v3/pkg/server", ""},
 		{"cniplugin/x_test.go", "github.com/vishvananda/netlink", "kernel"},
-		{"cniplugin/x.go", "github.com/mdlayher/netlink", "kernel"},
+		{"cniplugin/x_test.go", "github.com/mdlayher/netlink", "kernel"},
 		{"controller/node/x.go", "github.com/google/nftables", "kernel"},
 		{"dataplane/nl/x.go", "github.com/vishvananda/netlink", ""},
 		{"api/v1alpha1/x.go", "k8s.io/api/core", "api"},
