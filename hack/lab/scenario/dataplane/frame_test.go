@@ -13,7 +13,7 @@ import (
 	"fairlead.dev/dataplane"
 )
 
-// port of a role on a link, as a sender of raw frames needs it.
+// nic is a role's end of a link, as a sender of raw frames needs it.
 type nic struct {
 	Index int    `json:"ifindex"`
 	MAC   string `json:"address"`
@@ -62,10 +62,9 @@ func (s *sender) send(frame []byte) {
 	}
 }
 
-var (
-	allHosts  = dataplane.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-	allNodes6 = netip.MustParseAddr("ff02::1")
-)
+func allHosts() dataplane.MAC { return dataplane.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
+
+func allNodes6() netip.Addr { return netip.IPv6LinkLocalAllNodes() }
 
 func ethernet(to, from dataplane.MAC, kind uint16, body []byte) []byte {
 	frame := append(append([]byte{}, to[:]...), from[:]...)
@@ -82,8 +81,8 @@ func claim(a netip.Addr, at dataplane.MAC, request bool, target netip.Addr) []by
 	body := []byte{0, 1, 8, 0, 6, 4} // Ethernet, IPv4
 	body = binary.BigEndian.AppendUint16(body, operation)
 	body = append(append(body, at[:]...), a.AsSlice()...)
-	body = append(append(body, allHosts[:]...), target.AsSlice()...)
-	return ethernet(allHosts, at, unix.ETH_P_ARP, body)
+	body = append(append(body, make([]byte, 6)...), target.AsSlice()...)
+	return ethernet(allHosts(), at, unix.ETH_P_ARP, body)
 }
 
 // icmp6 is a whole frame; neighbour discovery wants a hop limit of 255 (RFC 4861).
@@ -115,7 +114,7 @@ func allNodesMAC() dataplane.MAC { return dataplane.MAC{0x33, 0x33, 0, 0, 0, 1} 
 func claim6(a netip.Addr, at dataplane.MAC) []byte {
 	body := append([]byte{0x20, 0, 0, 0}, a.AsSlice()...) // override
 	body = append(append(body, 2, 1), at[:]...)           // target's link-layer address
-	return icmp6(allNodesMAC(), at, allNodes6, at.LinkLocal(), 136, body)
+	return icmp6(allNodesMAC(), at, allNodes6(), at.LinkLocal(), 136, body)
 }
 
 // advertisement says that the sender is a router for some time, and with a valid
@@ -131,5 +130,5 @@ func advertisement(to dataplane.MAC, at dataplane.MAC, src netip.Addr, lifetime 
 		body = append(append(body, 0, 0, 0, 0), prefix.Addr().AsSlice()...)
 	}
 	body = append(append(body, 1, 1), at[:]...) // source's link-layer address
-	return icmp6(to, at, allNodes6, src, 134, body)
+	return icmp6(to, at, allNodes6(), src, 134, body)
 }
