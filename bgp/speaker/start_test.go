@@ -85,7 +85,11 @@ func TestNewPortTaken(t *testing.T) {
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.apply(c)
+	// A process that another test starts has the port until its exec.
+	eventually(t, soon, "the port is taken", func() (bool, string) {
+		err := s.tell(order{Apply: &c}).Err
+		return err == "", err
+	})
 	s.established(soon)
 }
 
