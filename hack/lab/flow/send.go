@@ -12,15 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Burst is how many packets a flow sends at once, and the least that it sends.
-const Burst = 5
-
 const (
+	// Burst is how many packets a flow sends at once, and the least that it sends.
+	Burst = 5
 	// interval between two bursts: 10,000 packets a second.
 	interval = 500 * time.Microsecond
 	// catchUp is how many bursts a sender that was kept waiting makes up for at
 	// once. More would overrun the 1,000 packets that a CPU's queue holds.
 	catchUp = 4
+	// InFlight is how many packets may be on their way together, and overtaken by
+	// later ones when these get a shorter way.
+	InFlight = (1 + catchUp) * Burst
 )
 
 // send sends until the flow is stopped.

@@ -104,7 +104,7 @@ func (l *load) stopWithoutLoss(t *testing.T, changes int) {
 	t.Helper()
 	l.more(t, enough)
 	for name, c := range l.stop(t) {
-		if c.Lost() > c.Overrun || c.Duplicated != 0 || c.Reordered > changes*flow.Burst || c.Refused != nil {
+		if c.Lost() > c.Overrun || c.Duplicated != 0 || c.Reordered > changes*flow.InFlight || c.Refused != nil {
 			t.Errorf("%s: %v", name, c)
 		}
 	}

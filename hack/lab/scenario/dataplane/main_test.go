@@ -52,6 +52,7 @@ func TestDataplane(t *testing.T) {
 		{Name: "a pod claims to be others and a router", Run: s.claimed},
 		{Name: "the gateway's address has no services", Run: s.gatewayServes},
 		{Name: "an uplink is taken down, renamed and resized", Run: s.uplinkChanges},
+		{Name: "nodes are addressed by rule", Run: s.addressesByRule},
 		{Name: "a machine becomes a node and leaves no trace", Run: s.traceless},
 	})
 }

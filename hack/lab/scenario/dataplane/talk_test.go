@@ -30,7 +30,7 @@ func (s *scene) serve(t *testing.T, role string, port uint16) {
 	t.Helper()
 	var l net.Listener
 	if err := s.ns(role).Inside(func() (err error) {
-		l, err = net.Listen("tcp", fmt.Sprint(":", port)) //nolint:noctx // it is closed below
+		l, err = net.Listen("tcp", fmt.Sprint(":", port))
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func (s *scene) transfer(t *testing.T, from, to lab.Pod, f topology.Family, mtu 
 	const size = 16 << 20
 	var l net.Listener
 	if err := s.ns(to.Role()).Inside(func() (err error) {
-		l, err = net.Listen("tcp", netip.AddrPortFrom(to.Address(f), 0).String()) //nolint:noctx // it is closed below
+		l, err = net.Listen("tcp", netip.AddrPortFrom(to.Address(f), 0).String())
 		return err
 	}); err != nil {
 		t.Fatal(err)
