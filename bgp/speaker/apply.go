@@ -14,8 +14,8 @@ import (
 // Apply makes cfg true. What fails does not keep the rest from being done; the
 // error joins all failures, each of which names its peer (bgp.PeerError) or prefix,
 // and the next Apply tries them again. Global settings that cannot be had, such as
-// a port that is taken, leave the present engine with its own. New timers of an established session wait for
-// the first Apply after its end.
+// a port that is taken, leave the present engine with its own. New timers of an
+// established session wait for the first Apply after its end.
 //
 // The order is policies, prefixes, peers. A peer that sees us restart drops
 // what has not come before our end-of-RIB, which goes out as soon as the

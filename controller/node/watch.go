@@ -32,7 +32,8 @@ type watch struct {
 }
 
 // startWatch watches objects and calls wake when what was asked of them
-// changes, and with nil when all are synced. only limits kinds to the objects that concern this node.
+// changes, and with nil when all are synced. only limits kinds to the objects that
+// concern this node.
 func startWatch(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme, only map[client.Object]cache.ByObject, objects []client.Object, wake func(client.Object)) (*watch, error) {
 	c, err := cache.New(cfg, cache.Options{
 		Scheme:           scheme,

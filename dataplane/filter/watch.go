@@ -3,7 +3,6 @@ package filter
 import (
 	"bytes"
 	"context"
-	"errors"
 
 	"golang.org/x/sys/unix"
 
@@ -11,49 +10,14 @@ import (
 )
 
 // Watch tells that someone else has changed our table, or removed it (nft flush
-// ruleset). Notifications are coalesced: one waits in the channel at most, and it
-// asks for an Apply. Those that the kernel had to drop count as one.
-//
-// The channel is closed when ctx is done; should the socket fail before, then
-// after a last notification. The socket is of the network namespace of the
-// thread that calls.
+// ruleset): an Apply is asked for. The channel is that of nl.Monitor.Notices, in the
+// network namespace of the thread that calls.
 func (t *Table) Watch(ctx context.Context) (<-chan struct{}, error) {
 	m, err := nl.SubscribeNFTables()
 	if err != nil {
 		return nil, err
 	}
-	ch := make(chan struct{}, 1)
-	go func() {
-		defer close(ch)
-		defer m.Close()
-		t.watch(ctx, m, ch)
-	}()
-	return ch, nil
-}
-
-func (t *Table) watch(ctx context.Context, m *nl.Monitor, ch chan<- struct{}) {
-	notify := func() {
-		select {
-		case ch <- struct{}{}:
-		default: // one waits already
-		}
-	}
-	for {
-		err := m.Receive(ctx, func(e nl.Event) {
-			if t.matters(e) {
-				notify()
-			}
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			notify()
-		}
-		if err != nil && !errors.Is(err, nl.ErrOverrun) && !errors.Is(err, nl.ErrMalformed) {
-			return
-		}
-	}
+	return m.Notices(ctx, t.matters), nil
 }
 
 // matters says that someone else has changed what is ours.

@@ -14,10 +14,10 @@ import (
 
 // Addresses returns the node's global unicast addresses, each with the length
 // of its connected subnet and not masked, sorted, each once. Left out are those
-// on pod links and on the overlay, on links that are set down (the kernel has no route to their
-// subnets), temporary ones (RFC 8981), and those that another host has too
-// (duplicate address detection failed). A link that only lost its carrier still
-// counts: the kernel keeps its routes, and it comes back by itself.
+// on pod links and on the overlay, on links that are set down (the kernel has no
+// route to their subnets), temporary ones (RFC 8981), and those that another host
+// has too (duplicate address detection failed). A link that only lost its carrier
+// still counts: the kernel keeps its routes, and it comes back by itself.
 func Addresses() ([]netip.Prefix, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {

@@ -24,8 +24,9 @@ type Defaults struct {
 
 // Links returns the names of the links that the default route of each family
 // goes by, sorted: the route of the least metric, or several of that metric (two
-// routers that advertise themselves); of one route also those hops whose link is down. After an error they are those of before.
-// It is to be called from one goroutine.
+// routers that advertise themselves); of one route also those hops whose link is
+// down. After an error they are those of before. It is to be called from one
+// goroutine.
 func (d *Defaults) Links() (ipv4, ipv6 []string, err error) {
 	if d.fresh.Swap(true) {
 		return d.ipv4, d.ipv6, nil
@@ -42,8 +43,7 @@ func (d *Defaults) Links() (ipv4, ipv6 []string, err error) {
 
 // Watch makes Links look again after each change that may concern it, and tells
 // so. It is to be called before the first Links, which looks but once otherwise.
-// The channel is closed when ctx is done; should the socket fail before, then
-// after a last notification.
+// The channel is that of nl.Monitor.Notices.
 func (d *Defaults) Watch(ctx context.Context) (<-chan struct{}, error) {
 	m, err := nl.Subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	if err != nil {
@@ -54,35 +54,13 @@ func (d *Defaults) Watch(ctx context.Context) (<-chan struct{}, error) {
 		m.Close()
 		return nil, err
 	}
-	ch := make(chan struct{}, 1)
-	notify := func() {
-		d.fresh.Store(false)
-		select {
-		case ch <- struct{}{}:
-		default: // one waits already
+	return m.Notices(ctx, func(e nl.Event) bool {
+		stale := e.Type == 0 || ofDefault(e)
+		if stale {
+			d.fresh.Store(false)
 		}
-	}
-	go func() {
-		defer close(ch)
-		defer m.Close()
-		for {
-			err := m.Receive(ctx, func(e nl.Event) {
-				if ofDefault(e) {
-					notify()
-				}
-			})
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				notify()
-			}
-			if err != nil && !errors.Is(err, nl.ErrOverrun) && !errors.Is(err, nl.ErrMalformed) {
-				return
-			}
-		}
-	}()
-	return ch, nil
+		return stale
+	}), nil
 }
 
 // ofDefault says that a notification is about a default route, or about a link

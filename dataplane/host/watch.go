@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 
 	"golang.org/x/sys/unix"
 
@@ -13,45 +12,14 @@ import (
 // Watch tells that a link that is no pod's is new or has become another: its name,
 // its MTU, or that it is set up. Its sysctls may be the kernel's defaults then, and
 // Prepare is to be called. (The kernel makes those of IPv6 anew also when an MTU has
-// been below 1280.) Notifications are coalesced: one waits in the channel at most.
-// Those that the kernel had to drop count as one.
-//
-// The channel is closed when ctx is done; should the socket fail before, then after
-// a last notification. The socket is of the network namespace of the thread that calls.
+// been below 1280.) The channel is that of nl.Monitor.Notices, in the network
+// namespace of the thread that calls.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
 	m, err := nl.Subscribe(unix.RTNLGRP_LINK)
 	if err != nil {
 		return nil, err
 	}
-	ch := make(chan struct{}, 1)
-	notify := func() {
-		select {
-		case ch <- struct{}{}:
-		default: // one waits already
-		}
-	}
-	go func() {
-		defer close(ch)
-		defer m.Close()
-		seen := sightings{}
-		for {
-			err := m.Receive(ctx, func(e nl.Event) {
-				if seen.isNew(e) {
-					notify()
-				}
-			})
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				notify()
-			}
-			if err != nil && !errors.Is(err, nl.ErrOverrun) && !errors.Is(err, nl.ErrMalformed) {
-				return
-			}
-		}
-	}()
-	return ch, nil
+	return m.Notices(ctx, sightings{}.isNew), nil
 }
 
 // sighting is what of a link tells that its sysctls may be others.

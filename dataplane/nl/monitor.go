@@ -112,8 +112,9 @@ func (m *Monitor) filter(program []unix.SockFilter) error {
 func (m *Monitor) Close() { m.socket.Close() }
 
 // Receive waits for the next notifications and hands each to f. It returns
-// ErrOverrun when some were lost, ErrMalformed when they make no sense, and any other error when the monitor is of no
-// more use: ctx's error once ctx is done, which closes it.
+// ErrOverrun when some were lost, ErrMalformed when they make no sense, and any
+// other error when the monitor is of no more use: ctx's error once ctx is done,
+// which closes it.
 func (m *Monitor) Receive(ctx context.Context, f func(Event)) error {
 	stop := context.AfterFunc(ctx, m.Close) // a read ends when its socket is closed
 	defer stop()

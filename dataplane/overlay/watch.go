@@ -3,7 +3,6 @@ package overlay
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 
 	"golang.org/x/sys/unix"
 
@@ -24,14 +23,10 @@ func newLast(index uint32, want dataplane.Overlay) *last {
 	return l
 }
 
-// Watch tells that the device may no longer be what the last Apply left: it was
-// changed, or an address or an entry of it, in another way than Apply did.
-// Notifications are coalesced: one waits in the channel at most, and it asks for
-// an Apply. Those that the kernel had to drop count as one.
-//
-// The channel is closed when ctx is done; should the socket fail before, then
-// after a last notification. The sockets are of the network namespace of the
-// thread that calls.
+// Watch asks for an Apply, since the device may no longer be what the last one left:
+// it was changed, or an address or an entry of it, in another way than Apply did.
+// The channel is that of nl.Monitor.Notices, in the network namespace of the thread
+// that calls.
 func (d *Device) Watch(ctx context.Context) (<-chan struct{}, error) {
 	self, err := d.conn.PortID()
 	if err != nil {
@@ -41,38 +36,10 @@ func (d *Device) Watch(ctx context.Context) (<-chan struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch := make(chan struct{}, 1)
-	go func() {
-		defer close(ch)
-		defer m.Close()
-		d.watch(ctx, m, self, ch)
-	}()
-	return ch, nil
-}
-
-func (d *Device) watch(ctx context.Context, m *nl.Monitor, self uint32, ch chan<- struct{}) {
-	notify := func() {
-		select {
-		case ch <- struct{}{}:
-		default: // one waits already
-		}
-	}
-	for {
-		err := m.Receive(ctx, func(e nl.Event) {
-			if l := d.last.Load(); l != nil && e.PortID != self && l.contradicts(e) {
-				notify()
-			}
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			notify()
-		}
-		if err != nil && !errors.Is(err, nl.ErrOverrun) && !errors.Is(err, nl.ErrMalformed) {
-			return
-		}
-	}
+	return m.Notices(ctx, func(e nl.Event) bool {
+		l := d.last.Load()
+		return l != nil && e.PortID != self && l.contradicts(e)
+	}), nil
 }
 
 // contradicts errs on the side of an Apply too many: what cannot be read does.

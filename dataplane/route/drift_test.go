@@ -55,14 +55,11 @@ func (n *node) watchOf(groups []uint) <-chan struct{} {
 	n.t.Helper()
 	m := n.subscribe(groups)
 	ctx, cancel := context.WithCancel(context.Background())
-	ch, done := make(chan struct{}, 1), make(chan struct{})
-	go func() {
-		defer close(done)
-		watch(ctx, m, &filter{wanted: n.table.wants, pods: map[uint32]bool{}}, ch, &n.table.moved)
-	}()
+	ch := m.Notices(ctx, n.table.filter().hears)
 	n.t.Cleanup(func() {
 		cancel()
-		<-done
+		for range ch { // until it is closed
+		}
 	})
 	return ch
 }

@@ -3,7 +3,6 @@ package route
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net/netip"
 	"sync/atomic"
 
@@ -17,25 +16,14 @@ import (
 // were changed by anyone but this Table, a foreign route came into the way of a
 // route that the last Apply wanted or went out of it, or a link or an address of the node
 // changed (IPv4 routes go with their link without a word). Pods' links are left
-// out. Notifications are coalesced: one waits in the channel at most, and it
-// asks for a full Apply. Those that the kernel had to drop count as one.
-//
-// The channel is closed when ctx is done; should the socket fail before, then
-// after a last notification. The sockets are of the network namespace of the
-// thread that calls.
+// out. An Apply is asked for. The channel is that of nl.Monitor.Notices, in the network
+// namespace of the thread that calls.
 func (t *Table) Watch(ctx context.Context) (<-chan struct{}, error) {
 	m, err := t.subscribe(watchGroups()...)
 	if err != nil {
 		return nil, err
 	}
-	ch := make(chan struct{}, 1)
-	f := filter{wanted: t.wants, pods: map[uint32]bool{}}
-	go func() {
-		defer close(ch)
-		defer m.Close()
-		watch(ctx, m, &f, ch, &t.moved)
-	}()
-	return ch, nil
+	return m.Notices(ctx, t.filter().hears), nil
 }
 
 // subscribe hears of what others than this Table cause.
@@ -62,38 +50,24 @@ func watchGroups() []uint {
 	}
 }
 
-func watch(ctx context.Context, m *nl.Monitor, f *filter, ch chan<- struct{}, moved *atomic.Bool) {
-	notify := func(route bool) {
-		if !route {
-			moved.Store(true)
-		}
-		select {
-		case ch <- struct{}{}:
-		default: // one waits already
-		}
-	}
-	for {
-		err := m.Receive(ctx, func(e nl.Event) {
-			if f.matters(e) {
-				notify(e.Type == unix.RTM_NEWROUTE || e.Type == unix.RTM_DELROUTE)
-			}
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			notify(false)
-		}
-		if err != nil && !errors.Is(err, nl.ErrOverrun) && !errors.Is(err, nl.ErrMalformed) {
-			return
-		}
-	}
-}
-
 // filter tells the events that call for an Apply from the rest.
 type filter struct {
 	wanted func(netip.Prefix) bool // by the last Apply
 	pods   map[uint32]bool         // indexes of pod links seen
+	moved  *atomic.Bool            // whether links or addresses may have changed
+}
+
+func (t *Table) filter() *filter {
+	return &filter{wanted: t.wants, pods: map[uint32]bool{}, moved: &t.moved}
+}
+
+// hears is matters, and notes what Apply has to look up again.
+func (f *filter) hears(e nl.Event) bool {
+	lost, matters := e.Type == 0, f.matters(e)
+	if route := e.Type == unix.RTM_NEWROUTE || e.Type == unix.RTM_DELROUTE; lost || matters && !route {
+		f.moved.Store(true)
+	}
+	return matters
 }
 
 // matters errs on the side of an Apply too many: what cannot be read matters.

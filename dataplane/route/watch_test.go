@@ -116,7 +116,7 @@ func TestFilter(t *testing.T) {
 			n.ip("link", "del", "flabcdefghijklm")
 		}, ofLink("flabcdefghijklm"), false},
 	} {
-		f := &filter{wanted: n.table.wants, pods: map[uint32]bool{}}
+		f := n.table.filter()
 		var seen int
 		var matters bool
 		for _, e := range n.record(test.step) {
@@ -238,17 +238,13 @@ func TestWatchOutlivesAnOverrun(t *testing.T) {
 	}
 	n.ip("-batch", batch)
 	ctx, cancel := context.WithCancel(context.Background())
-	ch := make(chan struct{}, 1)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		watch(ctx, m, &filter{wanted: n.table.wants, pods: map[uint32]bool{}}, ch, &n.table.moved)
-	}()
+	ch := m.Notices(ctx, n.table.filter().hears)
 	n.wantNotice(ch, "the overrun")
 	n.ip("link", "set", "eth0", "down")
 	n.wantNotice(ch, "a link after the overrun")
 	cancel()
-	<-done
+	for range ch { // until it is closed
+	}
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {
