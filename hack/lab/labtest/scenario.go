@@ -17,7 +17,7 @@ type Scenario struct {
 }
 
 // Run runs scenarios one after the other, each once the lab is as it is without
-// them, which settled waits for. When it does not get there, or a process of the
+// them, which settled waits for, or nothing if it is nil. When it does not get there, or a process of the
 // lab has ended by itself, nothing is worth trying any more.
 func Run(t *testing.T, l *lab.Lab, settled func(context.Context) error, scenarios []Scenario) {
 	unsettled := false
@@ -29,9 +29,11 @@ func Run(t *testing.T, l *lab.Lab, settled func(context.Context) error, scenario
 			if unsettled {
 				t.Skip("the lab did not come to rest before")
 			}
-			if err := settled(t.Context()); err != nil {
-				unsettled = true
-				t.Fatal(err)
+			if settled != nil {
+				if err := settled(t.Context()); err != nil {
+					unsettled = true
+					t.Fatal(err)
+				}
 			}
 			began := time.Now()
 			scenario.Run(t)

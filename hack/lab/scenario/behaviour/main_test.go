@@ -21,7 +21,6 @@ const (
 	cooling   = 3 * time.Second
 	// bound is how long anything may take, on a busy machine.
 	bound = 45 * time.Second
-	tick  = 100 * time.Millisecond
 )
 
 // scene is a lab that scenarios share, each leaving it as it found it.
@@ -53,71 +52,37 @@ func TestBehaviour(t *testing.T) {
 		AgentArgs:      []string{"--node-grace-period", nodeGrace.String()},
 	})}
 	s.a, s.b, s.c = s.addPod(t, "n1", "a"), s.addPod(t, "n2", "b"), s.addPod(t, "n3", "c")
-	for _, scenario := range []struct {
-		name string
-		run  func(*scene, *testing.T)
-	}{
-		{"status agrees with the world", (*scene).statusAgrees},
-		{"CLI agrees with the world", (*scene).commandAgrees},
-		{"kubectl reads well", (*scene).columns},
-		{"a ToR is down", (*scene).torDown},
-		{"pool is carved for its nodes", (*scene).poolCarved},
-		{"pool is drained", (*scene).poolDrained},
-		{"node runs out of addresses", (*scene).nodeExhausted},
-		{"node grows", (*scene).nodeGrows},
-		{"attachments outlive the store", (*scene).attachmentsOutlive},
-		{"pools are disabled", (*scene).poolsDisabled},
-		{"peers follow their fields", (*scene).peerFields},
-		{"peers wait and try again", (*scene).peerDials},
-		{"keys change", (*scene).keysChange},
-		{"the most specific configuration governs", (*scene).configuration},
-		{"a node is reached by another address", (*scene).addressFound},
-		{"an agent does not answer", (*scene).agentSilent},
-		{"mistakes are said and isolated", (*scene).mistakes},
-		{"unknown settings", (*scene).unknownSettings},
-		{"runtime calls amiss", (*scene).runtimeAmiss},
-		{"the CNI configuration is kept", (*scene).configurationKept},
-		{"other CNI configurations are reported", (*scene).rivalsReported},
-		{"a node is upgraded and downgraded under live pods", (*scene).upgraded},
-		{"a node is uninstalled under live pods", (*scene).uninstalled},
-	} {
-		t.Run(scenario.name, func(t *testing.T) {
-			if err := s.Dead(); err != nil {
-				t.Skip("a process of the lab ended by itself before")
-			}
-			if err := s.WaitConverged(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			began := time.Now()
-			scenario.run(s, t)
-			t.Logf("took %v", time.Since(began).Round(100*time.Millisecond))
-		})
-	}
+	labtest.Run(t, s.Lab, s.WaitConverged, []labtest.Scenario{
+		{Name: "status agrees with the world", Run: s.statusAgrees},
+		{Name: "CLI agrees with the world", Run: s.commandAgrees},
+		{Name: "kubectl reads well", Run: s.columns},
+		{Name: "a ToR is down", Run: s.torDown},
+		{Name: "pool is carved for its nodes", Run: s.poolCarved},
+		{Name: "pool is drained", Run: s.poolDrained},
+		{Name: "node runs out of addresses", Run: s.nodeExhausted},
+		{Name: "node grows", Run: s.nodeGrows},
+		{Name: "attachments outlive the store", Run: s.attachmentsOutlive},
+		{Name: "pools are disabled", Run: s.poolsDisabled},
+		{Name: "peers follow their fields", Run: s.peerFields},
+		{Name: "peers wait and try again", Run: s.peerDials},
+		{Name: "keys change", Run: s.keysChange},
+		{Name: "the most specific configuration governs", Run: s.configuration},
+		{Name: "a node is reached by another address", Run: s.addressFound},
+		{Name: "an agent does not answer", Run: s.agentSilent},
+		{Name: "mistakes are said and isolated", Run: s.mistakes},
+		{Name: "unknown settings", Run: s.unknownSettings},
+		{Name: "runtime calls amiss", Run: s.runtimeAmiss},
+		{Name: "the CNI configuration is kept", Run: s.configurationKept},
+		{Name: "other CNI configurations are reported", Run: s.rivalsReported},
+		{Name: "a node is upgraded and downgraded under live pods", Run: s.upgraded},
+		{Name: "a node is uninstalled under live pods", Run: s.uninstalled},
+	})
 }
 
-// eventually calls try until it returns nil and fails the test with its last
-// error if that is not within the bound. It returns how long it took.
+// eventually tries until it is so, and returns how long it took.
 func (s *scene) eventually(t *testing.T, what string, try func(context.Context) error) time.Duration {
 	t.Helper()
-	began := time.Now()
-	for {
-		err := try(t.Context())
-		took := time.Since(began)
-		if err == nil {
-			return took
-		}
-		if dead := s.Dead(); dead != nil {
-			t.Fatalf("%s: %v", what, dead)
-		}
-		if took > bound {
-			t.Fatalf("%s: not within %v: %v", what, bound, err)
-		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal(what, t.Context().Err())
-		case <-time.After(tick):
-		}
-	}
+	return labtest.Eventually(t, s.Lab, bound, what, try)
 }
 
 // addPod adds a pod, which is gone at the end of the test if it is not before.

@@ -51,32 +51,20 @@ func TestResilience(t *testing.T) {
 	})
 	s.setRestartTime(t)
 	s.a, s.b, s.c, s.d = s.addPod(t, "n1", "a"), s.addPod(t, "n2", "b"), s.addPod(t, "n3", "c"), s.addPod(t, "n4", "d")
-	for _, scenario := range []struct {
-		name string
-		run  func(*scene, *testing.T)
-	}{
-		{"agents are killed and started again", (*scene).agentsRestart},
-		{"pods come and go while the agent is killed", (*scene).podsComeAndGo},
-		{"an agent starts while the API server is down", (*scene).startsWithoutAPI},
-		{"the control plane is killed", (*scene).controlPlaneRestarts},
-		{"the leading controller is killed", (*scene).leaderKilled},
-		{"routers are killed", (*scene).routersRestart},
-		{"the address store is deleted", (*scene).storeDeleted},
-		{"routes drift", (*scene).drift},
-		{"a foreign route stands in a block's place", (*scene).foreignRoute},
-		{"cables are cut", (*scene).cablesCut},
-		{"a node is rebooted", (*scene).nodeRebooted},
-		{"a node is gone for good", (*scene).nodeGone},
-	} {
-		t.Run(scenario.name, func(t *testing.T) {
-			if err := s.Dead(); err != nil {
-				t.Skip("a process of the lab ended by itself before")
-			}
-			began := time.Now()
-			scenario.run(s, t)
-			t.Logf("took %v", time.Since(began).Round(100*time.Millisecond))
-		})
-	}
+	labtest.Run(t, s.Lab, nil, []labtest.Scenario{
+		{Name: "agents are killed and started again", Run: s.agentsRestart},
+		{Name: "pods come and go while the agent is killed", Run: s.podsComeAndGo},
+		{Name: "an agent starts while the API server is down", Run: s.startsWithoutAPI},
+		{Name: "the control plane is killed", Run: s.controlPlaneRestarts},
+		{Name: "the leading controller is killed", Run: s.leaderKilled},
+		{Name: "routers are killed", Run: s.routersRestart},
+		{Name: "the address store is deleted", Run: s.storeDeleted},
+		{Name: "routes drift", Run: s.drift},
+		{Name: "a foreign route stands in a block's place", Run: s.foreignRoute},
+		{Name: "cables are cut", Run: s.cablesCut},
+		{Name: "a node is rebooted", Run: s.nodeRebooted},
+		{Name: "a node is gone for good", Run: s.nodeGone},
+	})
 }
 
 // setRestartTime makes routers forget a dead agent soon. It resets all sessions.
@@ -135,33 +123,20 @@ func (s *scene) agent(t *testing.T, node string) *lab.Process {
 	return p
 }
 
-// eventually calls try until it returns nil and fails the test with its last
-// error if that is not within the bound. It returns how long it took.
+// eventually tries until it is so, and returns how long it took.
 func (s *scene) eventually(t *testing.T, bound time.Duration, what string, try func(context.Context) error) time.Duration {
 	t.Helper()
-	began := time.Now()
-	for {
-		err := try(t.Context())
-		took := time.Since(began)
-		if err == nil {
-			if took > worthTelling {
-				t.Logf("%s: after %v", what, took.Round(10*time.Millisecond))
-			}
-			return took
+	took := labtest.Eventually(t, s.Lab, bound, what, func(ctx context.Context) error {
+		err := try(ctx)
+		if err != nil {
+			s.playKubelet(t)
 		}
-		if dead := s.Dead(); dead != nil {
-			t.Fatalf("%s: %v", what, dead)
-		}
-		s.playKubelet(t)
-		if took > bound {
-			t.Fatalf("%s: not within %v: %v", what, bound, err)
-		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal(what, t.Context().Err())
-		case <-time.After(tick):
-		}
+		return err
+	})
+	if took > worthTelling {
+		t.Logf("%s: after %v", what, took.Round(10*time.Millisecond))
 	}
+	return took
 }
 
 // always fails the test as soon as what holds now does not hold any more within a time.

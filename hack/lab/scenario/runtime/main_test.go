@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -47,26 +46,14 @@ func TestRuntime(t *testing.T) {
 	s.Lab = labtest.Up(t, lab.Options{Topology: &topo})
 	s.machine = s.startMachine(t, node)
 	s.far = s.addPod(t, topo.Racks[1].Nodes[0].Name, "far")
-	for _, scenario := range []struct {
-		name string
-		run  func(*scene, *testing.T)
-	}{
-		{"containerd", (*scene).containerd},
-		{"cnitool and chained plugins", (*scene).chains},
-		{"host ports", (*scene).hostPorts},
-		{"bandwidth", (*scene).bandwidth},
-		{"a chained plugin changes the MAC", (*scene).macChanged},
-		{"udev", (*scene).udev},
-	} {
-		t.Run(scenario.name, func(t *testing.T) {
-			if err := s.Dead(); err != nil {
-				t.Skip("a process of the lab ended by itself before")
-			}
-			began := time.Now()
-			scenario.run(s, t)
-			t.Logf("took %v", time.Since(began).Round(100*time.Millisecond))
-		})
-	}
+	labtest.Run(t, s.Lab, nil, []labtest.Scenario{
+		{Name: "containerd", Run: s.containerd},
+		{Name: "cnitool and chained plugins", Run: s.chains},
+		{Name: "host ports", Run: s.hostPorts},
+		{Name: "bandwidth", Run: s.bandwidth},
+		{Name: "a chained plugin changes the MAC", Run: s.macChanged},
+		{Name: "udev", Run: s.udev},
+	})
 }
 
 // addPod adds a pod of the lab's own runtime, gone at the end of the test.
@@ -84,27 +71,9 @@ func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
 	return pod
 }
 
-// eventually calls try until it returns nil and fails the test with its last
-// error if that is not within the bound.
 func (s *scene) eventually(t *testing.T, what string, try func(context.Context) error) {
 	t.Helper()
-	for began := time.Now(); ; {
-		err := try(t.Context())
-		if err == nil {
-			return
-		}
-		if dead := s.Dead(); dead != nil {
-			t.Fatalf("%s: %v", what, dead)
-		}
-		if time.Since(began) > bound {
-			t.Fatalf("%s: not within %v: %v", what, bound, err)
-		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal(what, errors.Join(t.Context().Err(), err))
-		case <-time.After(tick):
-		}
-	}
+	labtest.Eventually(t, s.Lab, bound, what, try)
 }
 
 func families() []topology.Family { return []topology.Family{topology.V4, topology.V6} }
