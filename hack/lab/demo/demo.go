@@ -64,6 +64,7 @@ func chapters() []chapter {
 		{"One packet's way, hop by hop", (*demo).path},
 		{"A pod ends, its address is released", (*demo).podEnds},
 		{"A node joins while all this runs", (*demo).nodeJoins},
+		{"The other rack by VXLAN, and back", (*demo).overlay},
 	}
 }
 
