@@ -19,6 +19,9 @@ import (
 // is not connected yet is replaced. One in the middle of its handshake has sent
 // its OPEN already, with the flag; but should that connection fail, as one of two
 // that collide does, the next OPEN would be without it. So it is looked at again.
+//
+// What is left is the moment between the engine's OpenSent and its making of the
+// OPEN: a flag that is taken then is missing in it, and nothing shows that.
 func (s *Speaker) renew(ctx context.Context, e *engine) {
 	var again <-chan time.Time
 	for {

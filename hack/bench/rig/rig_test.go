@@ -137,7 +137,8 @@ func TestDaemon(t *testing.T) {
 	if err := d.Alive(); err != nil {
 		t.Error(err)
 	}
-	inside, err := os.Stat(filepath.Join("/proc/self/ns/net"))
+	// Not /proc/self, which is the main thread: that may be the one inside.
+	inside, err := os.Stat("/proc/thread-self/ns/net")
 	if err != nil {
 		t.Fatal(err)
 	}
