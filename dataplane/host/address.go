@@ -24,6 +24,28 @@ func Addresses() ([]netip.Prefix, error) {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
 	}
 	defer h.Close()
+	all, err := owned(h)
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Prefix
+	for _, o := range all {
+		out = append(out, netip.PrefixFrom(o.addr, o.bits))
+	}
+	slices.SortFunc(out, dataplane.ComparePrefix)
+	return slices.Compact(out), nil
+}
+
+// ownAddress is one address of the node.
+type ownAddress struct {
+	addr  netip.Addr
+	bits  int
+	flags int
+	link  string
+}
+
+// owned lists what Addresses tells of, with its link.
+func owned(h *netlink.Handle) ([]ownAddress, error) {
 	links, err := whole(h.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
@@ -32,19 +54,23 @@ func Addresses() ([]netip.Prefix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
-	serving := map[int]bool{}
+	names := map[int]string{}
 	for _, l := range links {
-		serving[l.Attrs().Index] = serves(l.Attrs())
-	}
-	var out []netip.Prefix
-	for _, a := range found {
-		if addr, ok := netip.AddrFromSlice(a.IP); ok && serving[a.LinkIndex] && usable(addr.Unmap(), a.Flags) {
-			bits, _ := a.Mask.Size()
-			out = append(out, netip.PrefixFrom(addr.Unmap(), bits))
+		if a := l.Attrs(); serves(a) {
+			names[a.Index] = a.Name
 		}
 	}
-	slices.SortFunc(out, dataplane.ComparePrefix)
-	return slices.Compact(out), nil
+	var out []ownAddress
+	for _, a := range found {
+		addr, ok := netip.AddrFromSlice(a.IP)
+		link, serving := names[a.LinkIndex]
+		if addr = addr.Unmap(); !ok || !serving || !usable(addr, a.Flags) {
+			continue
+		}
+		bits, _ := a.Mask.Size()
+		out = append(out, ownAddress{addr: addr, bits: bits, flags: a.Flags, link: link})
+	}
+	return out, nil
 }
 
 // listAttempts bounds how often an interrupted listing is made again.

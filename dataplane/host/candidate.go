@@ -44,7 +44,9 @@ func Candidates(rule dataplane.AddressRule) ([]netip.Addr, error) {
 		}
 		rank, then = func(o ownAddress) int { return slices.Index(sources, o.addr) }, nil
 	}
-	all = slices.DeleteFunc(all, func(o ownAddress) bool { return rank(o) < 0 })
+	all = slices.DeleteFunc(all, func(o ownAddress) bool {
+		return rank(o) < 0 || o.flags&unix.IFA_F_TENTATIVE != 0
+	})
 	slices.SortFunc(all, func(a, b ownAddress) int {
 		first := cmp.Compare(rank(a), rank(b))
 		if first == 0 && then != nil {
@@ -57,43 +59,6 @@ func Candidates(rule dataplane.AddressRule) ([]netip.Addr, error) {
 		if !slices.Contains(out, o.addr) {
 			out = append(out, o.addr)
 		}
-	}
-	return out, nil
-}
-
-// ownAddress is one address of the node, with what makes it more or less fit.
-type ownAddress struct {
-	addr  netip.Addr
-	bits  int
-	flags int
-	link  string
-}
-
-// owned lists the node's addresses that may be sent from.
-func owned(h *netlink.Handle) ([]ownAddress, error) {
-	links, err := whole(h.LinkList)
-	if err != nil {
-		return nil, fmt.Errorf("list links: %w", err)
-	}
-	found, err := whole(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_ALL) })
-	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	names := map[int]string{}
-	for _, l := range links {
-		if a := l.Attrs(); serves(a) {
-			names[a.Index] = a.Name
-		}
-	}
-	var out []ownAddress
-	for _, a := range found {
-		addr, ok := netip.AddrFromSlice(a.IP)
-		link, serving := names[a.LinkIndex]
-		if addr = addr.Unmap(); !ok || !serving || !usable(addr, a.Flags) || a.Flags&unix.IFA_F_TENTATIVE != 0 {
-			continue
-		}
-		bits, _ := a.Mask.Size()
-		out = append(out, ownAddress{addr: addr, bits: bits, flags: a.Flags, link: link})
 	}
 	return out, nil
 }
