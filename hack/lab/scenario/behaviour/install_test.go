@@ -18,6 +18,7 @@ import (
 	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/hack/lab"
+	"fairlead.dev/hack/lab/labtest"
 	"fairlead.dev/hack/lab/topology"
 )
 
@@ -47,11 +48,7 @@ func unchanged(t *testing.T, when string, n *lab.Node, was os.FileInfo) {
 
 func (s *scene) agent(t *testing.T, node string) *lab.Process {
 	t.Helper()
-	p, err := s.Node(node).Agent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return labtest.Agent(t, s.Lab, node)
 }
 
 func (s *scene) startAgent(t *testing.T, node string) {

@@ -88,30 +88,13 @@ func (s *scene) eventually(t *testing.T, what string, try func(context.Context) 
 // addPod adds a pod, which is gone at the end of the test if it is not before.
 func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
 	t.Helper()
-	return s.addPodBy(t, s.AddPod, node, name)
+	return labtest.AddPod(t, s.Lab, s.AddPod, node, name)
 }
 
 // addPodOnce is addPod on n1 whose first ADD must succeed.
 func (s *scene) addPodOnce(t *testing.T, name string) lab.Pod {
 	t.Helper()
-	return s.addPodBy(t, s.AddPodOnce, "n1", name)
-}
-
-func (s *scene) addPodBy(t *testing.T, add func(context.Context, string, string) (lab.Pod, error), node, name string) lab.Pod {
-	t.Helper()
-	pod, err := add(t.Context(), node, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := s.Pod(name); err != nil {
-			return
-		}
-		if err := s.DelPod(context.WithoutCancel(t.Context()), name); err != nil {
-			t.Error(err)
-		}
-	})
-	return pod
+	return labtest.AddPod(t, s.Lab, s.AddPodOnce, "n1", name)
 }
 
 func (s *scene) delPod(t *testing.T, name string) {

@@ -90,19 +90,7 @@ func families() []topology.Family { return []topology.Family{topology.V4, topolo
 // addPod adds a pod, which is gone at the end of the test if it is not before.
 func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
 	t.Helper()
-	pod, err := s.AddPod(t.Context(), node, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := s.Pod(name); err != nil {
-			return
-		}
-		if err := s.DelPod(context.WithoutCancel(t.Context()), name); err != nil {
-			t.Error(err)
-		}
-	})
-	return pod
+	return labtest.AddPod(t, s.Lab, s.AddPod, node, name)
 }
 
 func (s *scene) eventually(t *testing.T, what string, try func(context.Context) error) time.Duration {
@@ -124,11 +112,7 @@ func (s *scene) exec(t *testing.T, role string, argv ...string) string {
 // agent of a node, to kill, stop and start.
 func (s *scene) agent(t *testing.T, node string) *lab.Process {
 	t.Helper()
-	p, err := s.Node(node).Agent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return labtest.Agent(t, s.Lab, node)
 }
 
 // blockOf is the block that a node holds of a family's pool.

@@ -116,11 +116,7 @@ func (s *scene) delPod(t *testing.T, name string) {
 
 func (s *scene) agent(t *testing.T, node string) *lab.Process {
 	t.Helper()
-	p, err := s.Node(node).Agent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return labtest.Agent(t, s.Lab, node)
 }
 
 // eventually tries until it is so, and returns how long it took.

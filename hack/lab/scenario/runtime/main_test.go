@@ -59,16 +59,7 @@ func TestRuntime(t *testing.T) {
 // addPod adds a pod of the lab's own runtime, gone at the end of the test.
 func (s *scene) addPod(t *testing.T, node, name string) lab.Pod {
 	t.Helper()
-	pod, err := s.AddPod(t.Context(), node, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.DelPod(context.WithoutCancel(t.Context()), name); err != nil {
-			t.Error(err)
-		}
-	})
-	return pod
+	return labtest.AddPod(t, s.Lab, s.AddPod, node, name)
 }
 
 func (s *scene) eventually(t *testing.T, what string, try func(context.Context) error) {
