@@ -31,12 +31,18 @@ const prefix = "flt-"
 
 // NS is a named network namespace.
 type NS struct {
-	// Name is unique on the machine; ip(8) takes it (ip -n, netns).
+	// Name is unique on the machine; ip(8) takes it (ip -n, netns). A path names a
+	// namespace that is not in Dir.
 	Name string
 }
 
 // Path of the namespace's file.
-func (n NS) Path() string { return filepath.Join(Dir, n.Name) }
+func (n NS) Path() string {
+	if filepath.IsAbs(n.Name) {
+		return n.Name
+	}
+	return filepath.Join(Dir, n.Name)
+}
 
 // New makes a named namespace with lo up. It needs root: without it the test is
 // skipped, and in CI (CI=true) it fails.
