@@ -7,7 +7,12 @@
 #   hack/setup.sh packages     install what is missing, by apt (root)
 #   hack/setup.sh kubernetes   build etcd, kube-apiserver and kubectl, and
 #                              print the folder that holds them
-#   hack/setup.sh --print-bin  print that folder without building anything
+#   hack/setup.sh cluster      packages, then build what a whole cluster needs
+#                              beside: controller manager, scheduler, kubelet,
+#                              kube-proxy, CoreDNS, helm, and images/*.tar
+#   hack/setup.sh e2e          build e2e.test and ginkgo, Kubernetes' own tests
+#   hack/setup.sh --print-bin, --print-cluster, --print-e2e
+#                              print that folder without building anything
 #
 # Only the folder goes to stdout; everything else goes to stderr.
 #
@@ -19,14 +24,18 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly cache=${FAIRLEAD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fairlead}
 
+# What the containers of Kubernetes' own tests call: hack/testimage.
+readonly userland=(bash bind9-dnsutils busybox curl dash iproute2 libc-bin libc6 netcat-openbsd)
+
 # The routers, the kernel's tools, the reference CNI plugins that we measure
 # against, a container runtime, udev, and a C compiler for the race detector.
 readonly packages=(
   bird2 frr
-  iproute2 iptables iputils-ping nftables traceroute
+  iptables iputils-ping nftables traceroute
   containernetworking-plugins
   containerd runc udev
   gcc libc6-dev
+  "${userland[@]}"
   ca-certificates git make
 )
 
@@ -125,7 +134,8 @@ require_go() {
 # What the binaries say that they are; clients choose their behaviour by it.
 kubernetes_ldflags() {
   local version minor package
-  version=$(sed -n 's|^require k8s.io/kubernetes ||p' "$here/kubernetes/go.mod")
+  version=$(sed -En 's,^(require |\t)k8s.io/kubernetes ,,p' "$here/kubernetes/go.mod")
+  [[ $version == v1.* ]] || die "no version of k8s.io/kubernetes in hack/kubernetes/go.mod"
   minor=${version#v1.}
   minor=${minor%%.*}
   printf -- '-s -w'
@@ -137,52 +147,105 @@ kubernetes_ldflags() {
   done
 }
 
-readonly build=(env CGO_ENABLED=0 GOWORK=off go build -p 2 -mod=readonly -buildvcs=false -trimpath)
+readonly flags=(-p 2 -mod=readonly -buildvcs=false -trimpath)
+readonly build=(env CGO_ENABLED=0 GOWORK=off go build "${flags[@]}")
+readonly test=(env CGO_ENABLED=0 GOWORK=off go test -c "${flags[@]}")
 
-# bin_dir prints the folder of these very programs: other sources, other flags
-# or another Go give another folder.
-bin_dir() {
+# keyed NAME prints the folder of programs built from what stdin tells: other
+# sources, other flags or another Go give another folder.
+keyed() {
   local key
   key=$({
-    cat "$here"/{kubernetes,etcd}/go.{mod,sum}
+    cat
     echo "${build[*]} $(kubernetes_ldflags)"
     cd "$here" && go env GOVERSION GOOS GOARCH
   } | sha256sum)
-  printf '%s/kubernetes-%s\n' "$cache" "${key:0:16}"
+  printf '%s/%s-%s\n' "$cache" "$1" "${key:0:16}"
+}
+
+bin_dir() { cat "$here"/{kubernetes,etcd}/go.{mod,sum} | keyed kubernetes; }
+
+# The images hold programs of this machine: its packages count.
+cluster_dir() {
+  {
+    cat "$here"/{kubernetes,coredns,helm,testimage}/go.{mod,sum}
+    find "$here"/{coredns,testimage} -name '*.go' ! -name '*_test.go' -print0 | sort -z | xargs -0 cat
+    sed -n '/^build_cluster()/,/^}/p' "${BASH_SOURCE[0]}"
+    dpkg-query -W "${userland[@]}" 2>/dev/null || true
+  } | keyed cluster
+}
+
+e2e_dir() { cat "$here"/kubernetes/go.{mod,sum} | keyed e2e; }
+
+# cached FOLDER FUNCTION prints the folder, which the function fills the first
+# time; it gets a folder to build in.
+cached() {
+  require_go
+  mkdir -p "$cache"
+  [[ -d $1 ]] || (
+    flock 9
+    [[ ! -d $1 ]] || exit 0
+    tmp=$(mktemp -d "$cache/build.XXXXXX")
+    trap 'rm -rf "$tmp"' EXIT
+    "$2" "$tmp"
+    chmod 755 "$tmp"
+    mv "$tmp" "$1"
+  ) 9>"$cache/lock" >&2
+  printf '%s\n' "$1"
 }
 
 build_kubernetes() {
-  local dir tmp
-  require_go
-  dir=$(bin_dir)
-  mkdir -p "$cache"
-  (
-    flock 9
-    [[ ! -d $dir ]] || exit 0
-    say "building etcd, kube-apiserver and kubectl (ten minutes the first time)"
-    tmp=$(mktemp -d "$cache/build.XXXXXX")
-    trap 'rm -rf "$tmp"' EXIT
-    cd "$here/kubernetes"
-    "${build[@]}" -ldflags "$(kubernetes_ldflags)" -o "$tmp/" \
-      k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
-    cd "$here/etcd"
-    "${build[@]}" -ldflags '-s -w' -o "$tmp/etcd" go.etcd.io/etcd/server/v3
-    chmod 755 "$tmp"
-    mv "$tmp" "$dir"
-  ) 9>"$cache/lock" >&2
-  printf '%s\n' "$dir"
+  say "building etcd, kube-apiserver and kubectl (ten minutes the first time)"
+  cd "$here/kubernetes"
+  "${build[@]}" -ldflags "$(kubernetes_ldflags)" -o "$1/" \
+    k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
+  cd "$here/etcd"
+  "${build[@]}" -ldflags '-s -w' -o "$1/etcd" go.etcd.io/etcd/server/v3
+}
+
+build_cluster() {
+  say "building kubelet, kube-proxy, CoreDNS, helm and images (ten minutes the first time)"
+  local inside=$1/inside upstream # what is in images alone
+  mkdir "$inside"
+  cd "$here/kubernetes"
+  "${build[@]}" -ldflags "$(kubernetes_ldflags)" -o "$1/" \
+    k8s.io/kubernetes/cmd/{kube-controller-manager,kube-scheduler,kubelet,kube-proxy}
+  "${build[@]}" -ldflags "$(kubernetes_ldflags)" -o "$inside/" k8s.io/kubernetes/test/images/agnhost
+  upstream=$(go list -mod=readonly -m -f '{{.Dir}}' k8s.io/kubernetes)
+  cd "$here/helm"
+  "${build[@]}" -ldflags '-s -w' -o "$1/helm" helm.sh/helm/v3/cmd/helm
+  cd "$here/coredns"
+  "${build[@]}" -ldflags '-s -w' -o "$1/coredns" .
+  cd "$here/testimage"
+  "${build[@]}" -ldflags '-s -w' -o "$inside/" ./pause
+  ln "$1/coredns" "$inside/coredns"
+  go run -mod=readonly . -bin "$inside" -certs "$upstream/test/images/agnhost/porter" -o "$1/images"
+  rm -r "$inside"
+}
+
+build_e2e() {
+  say "building Kubernetes' own tests (five minutes the first time)"
+  cd "$here/kubernetes"
+  "${test[@]}" -ldflags "$(kubernetes_ldflags)" -o "$1/e2e.test" k8s.io/kubernetes/test/e2e
+  "${build[@]}" -ldflags '-s -w' -o "$1/" github.com/onsi/ginkgo/v2/ginkgo
 }
 
 case ${1:-all} in
 all)
   install_packages
-  build_kubernetes
+  cached "$(bin_dir)" build_kubernetes
   ;;
 packages) install_packages ;;
-kubernetes) build_kubernetes ;;
---print-bin)
-  require_go
-  bin_dir
+kubernetes) cached "$(bin_dir)" build_kubernetes ;;
+cluster)
+  install_packages
+  cached "$(cluster_dir)" build_cluster
   ;;
-*) die "unknown argument $1: packages, kubernetes, --print-bin or none" ;;
+e2e) cached "$(e2e_dir)" build_e2e ;;
+--print-bin | --print-cluster | --print-e2e)
+  require_go
+  dir=${1#--print-}_dir
+  "$dir"
+  ;;
+*) die "unknown argument $1: packages, kubernetes, cluster, e2e, --print-bin, --print-cluster, --print-e2e or none" ;;
 esac
