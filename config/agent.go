@@ -14,6 +14,7 @@ type Agent struct {
 	NodeName        string
 	RunDir          string
 	StateDir        string
+	SysctlDir       string
 	CNIBinDir       string
 	CNIConfDir      string
 	CNIHostPorts    string
@@ -43,6 +44,7 @@ func DefaultAgent() Agent {
 		Namespace:       DefaultNamespace,
 		RunDir:          "/run/fairlead",
 		StateDir:        "/var/lib/fairlead",
+		SysctlDir:       "/proc/sys",
 		CNIBinDir:       "/opt/cni/bin",
 		CNIConfDir:      "/etc/cni/net.d",
 		CNIHostPorts:    HostPortsNFTables,
@@ -75,6 +77,8 @@ func (a *Agent) bindPlaces(fs *pflag.FlagSet) {
 		"Folder on tmpfs for the address store and the agent's socket.")
 	fs.StringVar(&a.StateDir, "state-dir", a.StateDir,
 		"Folder on disk for what outlives a reboot: the last good snapshot. Root only, as it holds session keys.")
+	fs.StringVar(&a.SysctlDir, "sysctl-dir", a.SysctlDir,
+		"Folder of the node's sysctls. /proc/sys is read-only in a container that is not privileged; the chart mounts it elsewhere.")
 }
 
 func (a *Agent) bindCNI(fs *pflag.FlagSet) {
@@ -129,6 +133,7 @@ func (a *Agent) Validate() error {
 	p.nodeName("nodeName", a.NodeName)
 	p.absolute("runDir", a.RunDir)
 	p.absolute("stateDir", a.StateDir)
+	p.absolute("sysctlDir", a.SysctlDir)
 	p.absolute("cniBinDir", a.CNIBinDir)
 	p.absolute("cniConfDir", a.CNIConfDir)
 	if a.CNIMTU != 0 && (a.CNIMTU < minMTU || a.CNIMTU > maxMTU) {

@@ -59,14 +59,18 @@ func steps(cfg config.Agent, memory *node.Memory) []func() error {
 	return []func() error{
 		func() error { return install.Remove(cfg.CNIBinDir, cfg.CNIConfDir) },
 		func() error { return with(route.Open, (*route.Table).Clean) },
-		func() error { return with(overlay.Open, (*overlay.Device).Remove) },
+		func() error { return with(openOverlay(cfg), (*overlay.Device).Remove) },
 		func() error { return with(filter.Open, (*filter.Table).Clean) },
-		func() error { return host.Restore(sysctlFile(cfg)) },
+		func() error { return host.Restore(cfg.SysctlDir, sysctlFile(cfg)) },
 		func() error { return os.RemoveAll(storeDir(cfg)) },
 		memory.Forget,
 		func() error { return remove(filepath.Join(cfg.RunDir, view.SocketName)) },
 		func() error { return node.Disown(cfg.RunDir) },
 	}
+}
+
+func openOverlay(cfg config.Agent) func() (*overlay.Device, error) {
+	return func() (*overlay.Device, error) { return overlay.Open(cfg.SysctlDir) }
 }
 
 // with opens what is ours in the kernel for one act. A kernel that cannot have it

@@ -83,7 +83,7 @@ func (u *used) serve(t *testing.T) {
 		release, err := node.Own(u.cfg.RunDir)
 		must(t, err)
 		defer release()
-		must(t, host.Prepare(sysctlFile(u.cfg)))
+		must(t, host.Prepare(u.cfg.SysctlDir, sysctlFile(u.cfg)))
 		must(t, install.Programs(programs, u.cfg.CNIBinDir))
 		_, err = keeper(u.cfg, log).Keep(true)
 		must(t, err)
@@ -95,7 +95,7 @@ func (u *used) serve(t *testing.T) {
 		l, err := node.ListenSocket(filepath.Join(u.cfg.RunDir, "agent.sock"))
 		must(t, err)
 		_ = l // a killed agent closes nothing
-		must(t, with(overlay.Open, func(d *overlay.Device) error {
+		must(t, with(openOverlay(u.cfg), func(d *overlay.Device) error {
 			_, err := d.Apply(&dataplane.Overlay{
 				VXLAN: dataplane.VXLAN{VNI: 4096, Port: 4789}, Local: netip.MustParseAddr("10.1.0.11"), MAC: dataplane.OverlayMAC("n1"), MTU: 1450,
 				Addresses: []netip.Addr{netip.MustParseAddr("10.244.0.0"), netip.MustParseAddr("fd00:244::")},

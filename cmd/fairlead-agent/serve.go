@@ -59,7 +59,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		return err
 	}
 	defer table.Close()
-	vxlan, err := overlay.Open()
+	vxlan, err := overlay.Open(cfg.SysctlDir)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		Attached: func() ([]store.Found, error) { return attached(namespaceDir) },
 	}, node.Ports{
 		Intents: source, Speaker: bgp, Routes: table, Store: addresses, Filter: packets,
-		Links: links{pods, sysctlFile(cfg)}, Runtime: keeper(cfg, log), Overlay: vxlan,
+		Links: links{pods, cfg.SysctlDir, sysctlFile(cfg)}, Runtime: keeper(cfg, log), Overlay: vxlan,
 	})
 	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Namespace: cfg.Namespace, Interval: statusInterval, Logger: log}
 

@@ -19,13 +19,15 @@ import (
 // links is the node.Links of this network namespace.
 type links struct {
 	*link.Node
-	// kept is the file with the sysctls from before.
-	kept string
+	// sysctls is the folder of all sysctls, kept the file with those from before.
+	sysctls, kept string
 }
 
 // Prepare also sees to the links of pods: systemd-udevd has settings of its own for
 // every new link.
-func (l links) Prepare() error { return errors.Join(host.Prepare(l.kept), l.Mend()) }
+func (l links) Prepare() error {
+	return errors.Join(host.Prepare(l.sysctls, l.kept), l.Mend(l.sysctls))
+}
 
 func (links) Addresses() ([]netip.Prefix, error) { return host.Addresses() }
 

@@ -77,7 +77,7 @@ func TestOverlayContract(t *testing.T) {
 	t.Run("fake", func(t *testing.T) { testOverlay(t, &fake.Overlay{}) })
 	t.Run("kernel", func(t *testing.T) {
 		nstest.New(t, "contract").Do(t, func() {
-			device, err := overlay.Open()
+			device, err := overlay.Open("/proc/sys")
 			if err != nil {
 				t.Error(err)
 				return

@@ -11,8 +11,9 @@ import (
 )
 
 // values are the sysctl values from before Fairlead, in the order in which they
-// were changed, and the file that has them.
+// were changed, the file that has them, and where they were read.
 type values struct {
+	sysctlDir
 	file   string
 	values []value
 }
@@ -23,8 +24,8 @@ type value struct {
 	Value string `json:"value"`
 }
 
-func load(file string) (*values, error) {
-	v := &values{file: file}
+func load(dir, file string) (*values, error) {
+	v := &values{sysctlDir: sysctlDir(dir), file: file}
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return v, nil
@@ -52,7 +53,7 @@ func (v *values) forwarding(folder string) (string, error) {
 			return v.values[i].Value, nil
 		}
 	}
-	return read(filepath.Join(folder, "forwarding"))
+	return v.read(filepath.Join(folder, "forwarding"))
 }
 
 func (v *values) index(name string) int {
@@ -68,7 +69,7 @@ func (v *values) keep(names []string) error {
 		if v.index(name) >= 0 {
 			continue
 		}
-		found, err := read(name)
+		found, err := v.read(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a link that went in between
 		}

@@ -12,18 +12,18 @@ import (
 	"fairlead.dev/dataplane"
 )
 
-// sysctlRoot shows the network namespace of the thread that opens a file below it.
-const sysctlRoot = "/proc/sys"
-
 // sysctl is one value that Fairlead needs.
 type sysctl struct {
-	name string // path below sysctlRoot
+	name string // path below the folder of all sysctls
 	// from is the one value that is changed; any other is the operator's and fine.
 	from, to string
 	why      string
 	// along are patterns of the sysctls that the kernel changes along with it.
 	along []string
 }
+
+// ipForward is there in every kernel.
+const ipForward = "net/ipv4/ip_forward"
 
 // sysctls are set in this order, see uplinks for what comes before them. Each
 // is explained to the operator in docs/dataplane.md.
@@ -35,7 +35,7 @@ func sysctls() []sysctl {
 			along: []string{"net/ipv6/conf/*/forwarding"},
 		},
 		{
-			name: "net/ipv4/ip_forward", from: "0", to: "1",
+			name: ipForward, from: "0", to: "1",
 			why:   "packets of IPv4 pods pass through the node",
 			along: []string{"net/ipv4/conf/*/forwarding", "net/ipv4/conf/all/accept_redirects"},
 		},
@@ -50,7 +50,9 @@ func sysctls() []sysctl {
 	}
 }
 
-// Prepare sets every sysctl that Fairlead needs and reads it back. The values
+// Prepare sets every sysctl that Fairlead needs and reads it back. dir is
+// /proc/sys or another mount of it: the kernel shows in either the network
+// namespace of the thread that opens a file below it. The values
 // from before are kept in file (JSON, mode 0600) for Restore, each from the
 // first time that it is changed; file belongs on tmpfs, as sysctls do not outlive
 // the kernel either. A sysctl that the kernel does not have is passed over (no
@@ -60,10 +62,15 @@ func sysctls() []sysctl {
 // what drifted and finds the uplinks that came since, which take no router
 // advertisements until then. What was kept first stays kept. With nothing to do
 // it reads two values of each link that is no pod's, and writes nothing.
-func Prepare(file string) error {
-	kept, err := load(file)
+func Prepare(dir, file string) error {
+	kept, err := load(dir, file)
 	if err != nil {
 		return err
+	}
+	// What is not there is passed over: a wrong folder would pass for a kernel
+	// that has nothing.
+	if _, err := kept.read(ipForward); err != nil {
+		return fmt.Errorf("find the node's sysctls in %s: %w", dir, err)
 	}
 	needs, err := uplinks(kept)
 	if err != nil {
@@ -81,15 +88,15 @@ func Prepare(file string) error {
 // Restore writes back what file keeps, the last change first, and removes it.
 // Without a file there is nothing to do; a link that is gone needs nothing; a
 // value that could not be restored keeps the file.
-func Restore(file string) error {
-	kept, err := load(file)
+func Restore(dir, file string) error {
+	kept, err := load(dir, file)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for i := len(kept.values) - 1; i >= 0; i-- {
 		v := kept.values[i]
-		if err := write(v.Name, v.Value); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := kept.write(v.Name, v.Value); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("restore sysctl %s: %w", v.Name, err))
 		}
 	}
@@ -104,7 +111,7 @@ func Restore(file string) error {
 // them, and the kernel forgets the route, as soon as it forwards (RFC 4861
 // section 6.2.1). A link that forwarded before us did not listen then either.
 func uplinks(kept *values) ([]sysctl, error) {
-	links, err := expand("net/ipv6/conf/*/accept_ra")
+	links, err := kept.expand("net/ipv6/conf/*/accept_ra")
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +134,7 @@ func uplinks(kept *values) ([]sysctl, error) {
 
 // set changes the value if it is the one that is in the way.
 func (s sysctl) set(kept *values) error {
-	found, err := read(s.name)
+	found, err := kept.read(s.name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && found != s.from {
 		return nil
 	}
@@ -136,7 +143,7 @@ func (s sysctl) set(kept *values) error {
 	}
 	names := []string{s.name}
 	for _, pattern := range s.along {
-		more, err := expand(pattern)
+		more, err := kept.expand(pattern)
 		if err != nil {
 			return err
 		}
@@ -145,18 +152,21 @@ func (s sysctl) set(kept *values) error {
 	if err := kept.keep(names); err != nil {
 		return err
 	}
-	return write(s.name, s.to)
+	return kept.write(s.name, s.to)
 }
+
+// sysctlDir is the folder of all sysctls.
+type sysctlDir string
 
 // expand lists the sysctls of a pattern, in which * stands for every link but
 // those of pods. Some of the links may not have that sysctl, or be gone.
-func expand(pattern string) ([]string, error) {
+func (d sysctlDir) expand(pattern string) ([]string, error) {
 	folder, setting, perLink := strings.Cut(pattern, "*")
 	if !perLink {
 		return []string{pattern}, nil
 	}
 	// Not filepath.Glob, which looks at each pod's as well: a hundred times slower.
-	dir, err := os.Open(filepath.Join(sysctlRoot, folder))
+	dir, err := os.Open(filepath.Join(string(d), folder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // a kernel without IPv6
 	}
@@ -178,15 +188,15 @@ func expand(pattern string) ([]string, error) {
 	return names, nil
 }
 
-func read(name string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(sysctlRoot, name))
+func (d sysctlDir) read(name string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(string(d), name))
 	return strings.TrimSpace(string(b)), err
 }
 
 // write sets the value and reads it back: some are silently adjusted.
-func write(name, value string) error {
+func (d sysctlDir) write(name, value string) error {
 	// Without O_CREATE, for what is not there.
-	f, err := os.OpenFile(filepath.Join(sysctlRoot, name), os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(string(d), name), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -194,7 +204,7 @@ func write(name, value string) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	found, err := read(name)
+	found, err := d.read(name)
 	if err == nil && found != value {
 		err = fmt.Errorf("still %s after %s was written", found, value)
 	}

@@ -12,6 +12,8 @@ import (
 	"fairlead.dev/dataplane/nstest"
 )
 
+const procSys = "/proc/sys"
+
 // newHost is a namespace with an uplink that listens to router advertisements,
 // one that does not, one that forwards already, and a pod's link.
 func newHost(t *testing.T) nstest.NS {
@@ -34,7 +36,7 @@ func newHost(t *testing.T) nstest.NS {
 func set(t *testing.T, ns nstest.NS, name, value string) {
 	t.Helper()
 	ns.Do(t, func() {
-		if err := write(name, value); err != nil {
+		if err := sysctlDir(procSys).write(name, value); err != nil {
 			t.Error(err)
 		}
 	})
@@ -44,7 +46,7 @@ func get(t *testing.T, ns nstest.NS, name string) (value string) {
 	t.Helper()
 	ns.Do(t, func() {
 		var err error
-		if value, err = read(name); err != nil {
+		if value, err = sysctlDir(procSys).read(name); err != nil {
 			t.Error(err)
 		}
 	})
@@ -70,7 +72,7 @@ func snapshot(t *testing.T, ns nstest.NS) []string {
 func prepare(t *testing.T, ns nstest.NS, file string) {
 	t.Helper()
 	ns.Do(t, func() {
-		if err := Prepare(file); err != nil {
+		if err := Prepare(procSys, file); err != nil {
 			t.Error(err)
 		}
 	})
@@ -79,7 +81,7 @@ func prepare(t *testing.T, ns nstest.NS, file string) {
 func restore(t *testing.T, ns nstest.NS, file string) {
 	t.Helper()
 	ns.Do(t, func() {
-		if err := Restore(file); err != nil {
+		if err := Restore(procSys, file); err != nil {
 			t.Error(err)
 		}
 	})
@@ -223,7 +225,7 @@ func BenchmarkPrepareAgain(b *testing.B) {
 	}
 	ns.Do(b, func() {
 		for b.Loop() {
-			if err := Prepare(file); err != nil {
+			if err := Prepare(procSys, file); err != nil {
 				b.Error(err)
 			}
 		}
@@ -270,7 +272,7 @@ func TestBadKeptFile(t *testing.T) {
 		}
 		ns := newHost(t)
 		ns.Do(t, func() {
-			if Prepare(file) == nil || Restore(file) == nil {
+			if Prepare(procSys, file) == nil || Restore(procSys, file) == nil {
 				t.Errorf("%s: no error", name)
 			}
 		})
@@ -284,7 +286,7 @@ func TestPrepareChangesNothingThatItCannotKeep(t *testing.T) {
 	ns := newHost(t)
 	before := snapshot(t, ns)
 	ns.Do(t, func() {
-		if Prepare(filepath.Join(t.TempDir(), "none", "sysctl.json")) == nil {
+		if Prepare(procSys, filepath.Join(t.TempDir(), "none", "sysctl.json")) == nil {
 			t.Error("no error for a file in a folder that is not there")
 		}
 	})

@@ -123,7 +123,7 @@ func TestNewUplinkIsPrepared(t *testing.T) {
 	file := t.TempDir() + "/sysctl.json"
 	prepare := func() {
 		ns.Do(t, func() {
-			if err := Prepare(file); err != nil {
+			if err := Prepare(procSys, file); err != nil {
 				t.Error(err)
 			}
 		})

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// conf has a folder of settings for each family and link.
-const conf = "/proc/sys/net"
+// procSys is the folder of all sysctls.
+const procSys = "/proc/sys"
 
 // setting is one of the host's end.
 type setting struct {
@@ -46,11 +46,13 @@ func settings() []setting {
 	}
 }
 
-func (s setting) file(link string) string { return filepath.Join(conf, s.family, "conf", link, s.name) }
+func (s setting) file(sysctls, link string) string {
+	return filepath.Join(sysctls, "net", s.family, "conf", link, s.name)
+}
 
 // read returns "" for a setting, or a link, that is not there.
-func (s setting) read(link string) (string, error) {
-	b, err := os.ReadFile(s.file(link))
+func (s setting) read(sysctls, link string) (string, error) {
+	b, err := os.ReadFile(s.file(sysctls, link))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -65,7 +67,7 @@ func checkSettings(host string, addrs []netip.Addr) error {
 		if s.family == "ipv4" && !slices.ContainsFunc(addrs, netip.Addr.Is4) {
 			continue
 		}
-		found, err := s.read(host)
+		found, err := s.read(procSys, host)
 		if err != nil {
 			errs = append(errs, err)
 		} else if found != "" && found != s.value && found != s.tolerated {
@@ -77,8 +79,8 @@ func checkSettings(host string, addrs []netip.Addr) error {
 
 // Mend puts right what someone else has changed of the settings of pods' links:
 // systemd-udevd sets its own a moment after a link is made. It reads three files
-// for each pod, and writes what differs.
-func (n *Node) Mend() error {
+// for each pod, and writes what differs. sysctls is /proc/sys or another mount of it.
+func (n *Node) Mend(sysctls string) error {
 	links, err := n.Pods()
 	if err != nil {
 		return err
@@ -86,9 +88,9 @@ func (n *Node) Mend() error {
 	var errs []error
 	for _, link := range links {
 		for _, s := range settings() {
-			found, err := s.read(link)
+			found, err := s.read(sysctls, link)
 			if err == nil && found != "" && found != s.value {
-				err = s.write(link)
+				err = s.write(sysctls, link)
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("set %s %s of link %s to %s, so that %s: %w", s.family, s.name, link, s.value, s.why, err))
@@ -99,12 +101,12 @@ func (n *Node) Mend() error {
 }
 
 // write sets it and reads it back. A link that is gone needs nothing.
-func (s setting) write(link string) error {
-	err := os.WriteFile(s.file(link), []byte(s.value), 0)
+func (s setting) write(sysctls, link string) error {
+	err := os.WriteFile(s.file(sysctls, link), []byte(s.value), 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	found, readErr := s.read(link)
+	found, readErr := s.read(sysctls, link)
 	if err = errors.Join(err, readErr); err == nil && found != "" && found != s.value {
 		err = fmt.Errorf("it is still %s", found)
 	}

@@ -24,7 +24,7 @@ func TestMend(t *testing.T) {
 				n.Run(t, "sysctl", "-qw", fmt.Sprintf(setting, l)+"="+value)
 			}
 		}
-		if err := node.Mend(); err != nil {
+		if err := node.Mend("/proc/sys"); err != nil {
 			t.Fatal(err)
 		}
 		for setting, want := range map[string]string{"net.ipv4.conf.%s.rp_filter": "1", "net.ipv4.conf.%s.forwarding": "1", "net.ipv6.conf.%s.accept_ra": "0"} {
@@ -52,11 +52,11 @@ func BenchmarkMend(b *testing.B) {
 			return
 		}
 		defer node.Close()
-		if err := node.Mend(); err != nil {
+		if err := node.Mend("/proc/sys"); err != nil {
 			b.Error(err)
 		}
 		for b.Loop() {
-			if err := node.Mend(); err != nil {
+			if err := node.Mend("/proc/sys"); err != nil {
 				b.Error(err)
 			}
 		}

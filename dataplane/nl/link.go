@@ -54,7 +54,18 @@ type Address struct {
 
 // Addresses lists the addresses of both families.
 func (c *Conn) Addresses() ([]Address, error) {
+	return c.addresses()
+}
+
+// AddressesIn lists those of the network namespace that the socket's has this
+// number for. It is not entered: that would take CAP_SYS_ADMIN.
+func (c *Conn) AddressesIn(namespace int32) ([]Address, error) {
+	return c.addresses(attrUint32(unix.IFA_TARGET_NETNSID, uint32(namespace)))
+}
+
+func (c *Conn) addresses(of ...rtnl.NetlinkRequestData) ([]Address, error) {
 	req := request(unix.RTM_GETADDR, 0, rtnl.NewIfAddrmsg(unix.AF_UNSPEC))
+	req.Data = append(req.Data, of...)
 	addrs, err := collect(c, req, 0, ParseAddress)
 	if err != nil {
 		return addrs, fmt.Errorf("list addresses: %w", err)

@@ -21,7 +21,7 @@ var linkLocal4 = netip.AddrFrom4([4]byte{169, 254, 1, 1})
 // that is made from its MAC. It says whether others are left.
 func (d *Device) setAddresses(index uint32, want dataplane.Overlay, prune bool) (surplus bool, err error) {
 	wanted := append(slices.Clone(want.Addresses), linkLocal4)
-	if speaksIPv6() {
+	if d.speaksIPv6() {
 		wanted = append(wanted, want.MAC.LinkLocal())
 	}
 	have, err := d.addresses(index)

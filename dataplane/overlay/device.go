@@ -32,13 +32,14 @@ var ErrForeign = errors.New("the name is Fairlead's, and what has it is not a VX
 type Device struct {
 	conn    *nl.Conn
 	library *netlink.Handle
+	sysctls string
 	// last is what the last Apply wanted, for Watch.
 	last atomic.Pointer[last]
 }
 
 // Open opens the device of the calling thread's network namespace, for good. It
-// need not be there.
-func Open() (*Device, error) {
+// need not be there. sysctls is /proc/sys or another mount of it.
+func Open(sysctls string) (*Device, error) {
 	conn, err := nl.Dial()
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func Open() (*Device, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open rtnetlink socket: %w", err), conn.Close())
 	}
-	return &Device{conn: conn, library: library}, nil
+	return &Device{conn: conn, library: library, sysctls: sysctls}, nil
 }
 
 // Close frees the sockets. What is in the kernel stays.

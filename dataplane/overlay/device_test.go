@@ -27,7 +27,7 @@ func newNode(t *testing.T, role string) *node {
 	t.Helper()
 	n := &node{NS: nstest.New(t, role)}
 	n.Do(t, func() {
-		d, err := Open()
+		d, err := Open("/proc/sys")
 		if err != nil {
 			t.Error(err)
 			return
@@ -422,7 +422,7 @@ func (n *node) whole(t *testing.T) string {
 func BenchmarkApply(b *testing.B) {
 	ns := nstest.New(b, "overlay")
 	ns.Do(b, func() {
-		d, err := Open()
+		d, err := Open("/proc/sys")
 		if err != nil {
 			b.Error(err)
 			return

@@ -13,7 +13,7 @@ import (
 	"fairlead.dev/dataplane"
 )
 
-// settings of the device, below /proc/sys/net. Those of a family that the kernel
+// settings of the device, below net of all sysctls. Those of a family that the kernel
 // does not have are not there.
 var settings = []struct{ family, name, value string }{
 	// A packet may come in here while the way back leads elsewhere: two nodes that
@@ -32,8 +32,8 @@ var settings = []struct{ family, name, value string }{
 
 const disableIPv6 = "disable_ipv6"
 
-func settingFile(family, name string) string {
-	return filepath.Join("/proc/sys/net", family, "conf", dataplane.OverlayLink, name)
+func (d *Device) settingFile(family, name string) string {
+	return filepath.Join(d.sysctls, "net", family, "conf", dataplane.OverlayLink, name)
 }
 
 // configure writes the settings that differ.
@@ -42,7 +42,7 @@ func (d *Device) configure(want dataplane.Overlay) error {
 		if s.name == disableIPv6 && !needsIPv6(want) {
 			continue
 		}
-		file := settingFile(s.family, s.name)
+		file := d.settingFile(s.family, s.name)
 		have, err := os.ReadFile(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -66,7 +66,7 @@ func needsIPv6(want dataplane.Overlay) bool {
 }
 
 // speaksIPv6 says whether the kernel has IPv6 on the device.
-func speaksIPv6() bool {
-	off, err := os.ReadFile(settingFile("ipv6", disableIPv6))
+func (d *Device) speaksIPv6() bool {
+	off, err := os.ReadFile(d.settingFile("ipv6", disableIPv6))
 	return err == nil && strings.TrimSpace(string(off)) == "0"
 }
