@@ -33,6 +33,7 @@ test: setup check-generated test-units test-lab ## Every layer of tests, the lab
 test-units: ## Layers L0 to L3
 	go test -race -p 2 -timeout 30m $(TESTARGS) $$(go list ./... | grep -Ev '$(LAB)')
 	cd hack/image && go test -timeout 10m $(TESTARGS) ./...
+	cd hack/testimage && go test -timeout 10m $(TESTARGS) ./...
 
 test-lab: build ## Layer L4: real agents, real routers, real packets (root)
 	go test -race -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
