@@ -42,7 +42,7 @@ func TestChartSchema(t *testing.T) {
 	} {
 		byKey := flagsByKey(flagSet(name, c.cfg))
 		maps.DeleteFunc(byKey, func(key string, _ *pflag.Flag) bool {
-			return slices.Contains([]string{"kubeconfig", "namespace", "nodeName"}, key)
+			return slices.Contains([]string{"kubeconfig", "namespace", "nodeName", "sysctlDir"}, key)
 		})
 		want := slices.Sorted(maps.Keys(byKey))
 		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(c.got.Properties.Settings.Properties))); diff != "" {

@@ -25,6 +25,7 @@ func TestValidateAgent(t *testing.T) {
 		"namespace":         {func(a *Agent) { a.Namespace = "" }, "namespace:"},
 		"relative run":      {func(a *Agent) { a.RunDir = "run" }, `runDir: "run" must be an absolute path`},
 		"relative state":    {func(a *Agent) { a.StateDir = "" }, "stateDir:"},
+		"relative sysctls":  {func(a *Agent) { a.SysctlDir = "proc/sys" }, `sysctlDir: "proc/sys" must be an absolute path`},
 		"relative bin":      {func(a *Agent) { a.CNIBinDir = "bin" }, "cniBinDir:"},
 		"relative conf":     {func(a *Agent) { a.CNIConfDir = "./net.d" }, "cniConfDir:"},
 		"least MTU":         {func(a *Agent) { a.CNIMTU = 1280 }, ""},
@@ -87,8 +88,8 @@ func TestValidateJoins(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted an empty Agent")
 	}
-	if got := len(strings.Split(err.Error(), "\n")); got != 12 {
-		t.Errorf("%d problems, want 12:\n%v", got, err)
+	if got := len(strings.Split(err.Error(), "\n")); got != 13 {
+		t.Errorf("%d problems, want 13:\n%v", got, err)
 	}
 }
 
