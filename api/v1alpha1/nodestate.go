@@ -108,6 +108,11 @@ type NodeStateStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	NodeUID string `json:"nodeUID,omitempty"`
+	// bootID is the kernel's (/proc/sys/kernel/random/boot_id): a report of another
+	// boot than Node status.nodeInfo.bootID is no longer true of the node.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	BootID string `json:"bootID,omitempty"`
 	// asNumber is the AS in use.
 	// +optional
 	ASNumber int64 `json:"asNumber,omitempty"`

@@ -74,12 +74,18 @@ func slim(obj any) (any, error) {
 	if !ok {
 		return nil, errors.New("the Node cache holds something else")
 	}
-	node.ManagedFields, node.Annotations, node.Spec = nil, nil, corev1.NodeSpec{}
-	ready := slices.DeleteFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type != corev1.NodeReady })
-	for i := range ready {
-		ready[i] = corev1.NodeCondition{Type: ready[i].Type, Status: ready[i].Status}
+	node.ManagedFields, node.Annotations = nil, nil
+	node.Spec = corev1.NodeSpec{PodCIDRs: node.Spec.PodCIDRs, Taints: node.Spec.Taints}
+	read := slices.DeleteFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type != corev1.NodeReady && c.Type != corev1.NodeNetworkUnavailable
+	})
+	for i := range read {
+		read[i] = corev1.NodeCondition{Type: read[i].Type, Status: read[i].Status}
 	}
-	node.Status = corev1.NodeStatus{Addresses: node.Status.Addresses, Conditions: slices.Clip(ready)}
+	node.Status = corev1.NodeStatus{
+		Addresses: node.Status.Addresses, Conditions: slices.Clip(read),
+		NodeInfo: corev1.NodeSystemInfo{BootID: node.Status.NodeInfo.BootID},
+	}
 	return node, nil
 }
 

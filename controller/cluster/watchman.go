@@ -22,7 +22,7 @@ import (
 )
 
 // watchman is the pass that owns the condition AgentReachable, and nothing else
-// of a NodeState.
+// of a NodeState. It opens Nodes to pods by what it hears (open.go).
 type watchman struct {
 	client    client.Client
 	live      client.Reader
@@ -60,7 +60,7 @@ func (w *watchman) run(ctx context.Context, s *State) (time.Duration, error) {
 		})
 	}
 	_ = group.Wait() // errors are collected by node
-	return next, errors.Join(errs...)
+	return next, errors.Join(append(errs, w.open(ctx, decideOpen(s, decided)))...)
 }
 
 // unheard counts the agents that are not heard of: as decided, and where nothing
@@ -121,8 +121,8 @@ func (w *watchman) say(ctx context.Context, n *v1alpha1.NodeState, c metav1.Cond
 	return nil
 }
 
-// byReach wakes when a NodeState comes or goes, is another Node's, or when its
-// condition was changed by anybody.
+// byReach wakes when a NodeState comes or goes, is another Node's, when its
+// condition was changed by anybody, or when the node may have become ready.
 func byReach() watch {
 	return changed(&v1alpha1.NodeState{}, func(a, b *v1alpha1.NodeState) bool {
 		find := func(n *v1alpha1.NodeState) metav1.Condition {
@@ -131,11 +131,19 @@ func byReach() watch {
 			}
 			return metav1.Condition{}
 		}
-		return a.Status.NodeUID != b.Status.NodeUID || find(a) != find(b)
+		differs := func(kind string) bool {
+			return meta.IsStatusConditionTrue(a.Status.Conditions, kind) != meta.IsStatusConditionTrue(b.Status.Conditions, kind)
+		}
+		return a.Status.NodeUID != b.Status.NodeUID || a.Status.BootID != b.Status.BootID || find(a) != find(b) ||
+			differs(v1alpha1.ConditionReady) || differs(v1alpha1.ConditionCNIConfigured) || len(a.Status.Blocks) != len(b.Status.Blocks)
 	})
 }
 
-// byReadiness wakes when a Node is another, or its kubelet falls silent or is back.
+// byReadiness wakes when a Node is another, its kubelet falls silent or is back, or
+// when pods are kept off it in a way that is ours to end.
 func byReadiness() watch {
-	return changed(&corev1.Node{}, func(a, b *corev1.Node) bool { return a.UID != b.UID || nodeReady(a) != nodeReady(b) })
+	return changed(&corev1.Node{}, func(a, b *corev1.Node) bool {
+		return a.UID != b.UID || nodeReady(a) != nodeReady(b) || unavailable(a) != unavailable(b) ||
+			!slices.Equal(startupTaints(a), startupTaints(b)) || a.Status.NodeInfo.BootID != b.Status.NodeInfo.BootID
+	})
 }

@@ -55,6 +55,7 @@ type Agent struct {
 
 	// What follows belongs to Run's goroutine.
 	begun      bool
+	bootID     string
 	resync     bool // the next sync looks for drift of what tells nobody
 	restarting bool // routes of an earlier agent were there when this one began
 	// engine is what BGP runs as; zero while it does not run.
@@ -144,11 +145,15 @@ func (a *Agent) begin() error {
 	if a.begun {
 		return nil
 	}
+	now, err := store.Now()
+	if err != nil {
+		return err
+	}
 	kept, err := a.ports.Routes.List()
 	if err != nil {
 		return fmt.Errorf("list routes of an earlier agent: %w", err)
 	}
-	a.begun, a.restarting = true, len(kept) > 0
+	a.begun, a.bootID, a.restarting = true, now.BootID, len(kept) > 0
 	a.opts.Logger.Info("agent starts", "node", a.opts.Name, "restarting", a.restarting, "routes", len(kept))
 	return nil
 }
@@ -223,6 +228,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	done := a.apply(ctx, p, device, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
 	done.err = errors.Join(prepareErr, adoptErr, ribErr, lookErr, overlayErr, filterErr, findErr, done.err)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
+	v.State.BootID = a.bootID
 	tell(&v.State, snapshot, found)
 	offerErr := a.offer(&v, p.Awaited)
 	a.publish(v)

@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fairlead.dev/api/v1alpha1"
@@ -109,4 +111,23 @@ func TestAgentLease(t *testing.T) {
 	if err := controller.Delete(t.Context(), other); err != nil {
 		t.Errorf("delete by the controller: %v", err)
 	}
+}
+
+// The controller opens Nodes to pods, by patches of two things; agents touch none.
+func TestControllerAndNodes(t *testing.T) {
+	makeNode(t, "n7")
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n7"}}
+	controller, agent := identity(t, rbac.ControllerServiceAccount, ""), identity(t, rbac.AgentServiceAccount, "n7")
+	condition := client.RawPatch(types.StrategicMergePatchType, []byte(`{"status":{"conditions":[{"type":"NetworkUnavailable","status":"False"}]}}`))
+	taints := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"taints":[]}}`))
+	if err := controller.Status().Patch(t.Context(), node, condition); err != nil {
+		t.Errorf("condition: %v", err)
+	}
+	if err := controller.Patch(t.Context(), node, taints); err != nil {
+		t.Errorf("taints: %v", err)
+	}
+	wantForbidden(t, "update", controller.Update(t.Context(), node))
+	wantForbidden(t, "delete", controller.Delete(t.Context(), node))
+	wantForbidden(t, "condition by an agent", agent.Status().Patch(t.Context(), node, condition))
+	wantForbidden(t, "taints by an agent", agent.Patch(t.Context(), node, taints))
 }
