@@ -20,14 +20,18 @@ import (
 	"fairlead.dev/controller/cluster"
 )
 
-// run is the program: it returns nil when ctx ends, or what makes going on
-// impossible. It logs to stderr.
+// run does what args ask for. Without a verb it is the controller, and returns nil
+// when ctx ends, or what makes going on impossible. It logs to stderr.
 func run(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) error {
+	crds := len(args) > 0 && args[0] == "install-crds"
+	if crds {
+		args = args[1:]
+	}
 	set := config.DefaultController()
 	switch err := config.Load(cluster.Name, args, os.Environ(), &set); {
 	case errors.Is(err, pflag.ErrHelp):
 		defaults := config.DefaultController()
-		_, err := io.WriteString(stdout, config.Usage(cluster.Name, &defaults))
+		_, err := io.WriteString(stdout, verbs+config.Usage(cluster.Name, &defaults))
 		return err
 	case err != nil:
 		return err
@@ -36,6 +40,9 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) erro
 	cfg, err := connect(set.Kubeconfig)
 	if err != nil {
 		return err
+	}
+	if crds {
+		return installCRDs(ctx, cfg, log)
 	}
 	return cluster.Run(ctx, cfg, cluster.Options{
 		Namespace:       set.Namespace,
@@ -47,6 +54,11 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) erro
 		Registry:        metrics.Registry,
 	}, log)
 }
+
+const verbs = `fairlead-controller               leases blocks until it is stopped
+fairlead-controller install-crds  brings the CustomResourceDefinitions to those of this version
+
+`
 
 // connect returns the client configuration of a kubeconfig, or, if it is "",
 // of the Pod's own ServiceAccount.
