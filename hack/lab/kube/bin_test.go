@@ -47,10 +47,12 @@ func TestSetupScript(t *testing.T) {
 		t.Errorf("setup.sh kubernetes prints %q, --print-bin %q", outs[0], outs[1])
 	}
 
-	other := exec.Command(path, "--print-bin")
-	other.Env = append(os.Environ(), "FAIRLEAD_CACHE=/else/where")
-	if out, err := other.Output(); err != nil || !strings.HasPrefix(string(out), "/else/where/kubernetes-") {
-		t.Errorf("with FAIRLEAD_CACHE: %q, %v", out, err)
+	for arg, folder := range map[string]string{"--print-bin": "kubernetes-", "--print-cluster": "cluster-", "--print-e2e": "e2e-"} {
+		other := exec.Command(path, arg)
+		other.Env = append(os.Environ(), "FAIRLEAD_CACHE=/else/where")
+		if out, err := other.Output(); err != nil || !strings.HasPrefix(string(out), "/else/where/"+folder) {
+			t.Errorf("%s with FAIRLEAD_CACHE: %q, %v", arg, out, err)
+		}
 	}
 	if out, err := exec.Command(path, "nonsense").CombinedOutput(); err == nil || !strings.Contains(string(out), "unknown argument nonsense") {
 		t.Errorf("unknown argument: %q, %v", out, err)
