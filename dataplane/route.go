@@ -43,6 +43,10 @@ type Route struct {
 	// the route is written. Invalid lets the kernel choose. An IPv4 route goes
 	// with its source, without a notification of its own.
 	Source netip.Addr
+	// Beside says that a subnet of the node's own with this very prefix, such as a
+	// bridge's, may be used before it: what is behind that link has addresses of the
+	// prefix, too. It is nothing that the kernel holds, and not part of what is compared.
+	Beside bool
 }
 
 // Errors of Validate.

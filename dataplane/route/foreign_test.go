@@ -246,3 +246,31 @@ func TestSurplusOfAnyForm(t *testing.T) {
 		t.Errorf("surplus after pruning: %v", res.Surplus)
 	}
 }
+
+// A bridge of another network has the block as its subnet, and its pods live on. Ours
+// stands by, and serves once the bridge is gone; any other route is in the way still.
+func TestSubnetBesideIsNoRival(t *testing.T) {
+	n := newNode(t)
+	n.ip("link", "add", "cni0", "type", "bridge")
+	n.ip("addr", "add", "10.244.1.1/24", "dev", "cni0")
+	n.ip("addr", "add", "fd00:1::1/64", "dev", "cni0", "nodad")
+	n.ip("link", "set", "cni0", "up")
+	want := []dataplane.Route{blackhole("10.244.1.0/24"), blackhole("fd00:1::/64")}
+	for range 2 {
+		res := n.apply(true, want...)
+		wantForeign(t, res, "10.244.1.0/24", "protocol kernel (2), metric 0")
+		wantForeign(t, res, "fd00:1::/64", "protocol kernel (2), metric 256")
+	}
+	for i := range want {
+		want[i].Beside = true
+	}
+	if res := n.apply(true, want...); len(res.Failed) > 0 {
+		t.Errorf("failed: %v", res.Failed)
+	}
+	n.ip("route", "replace", "10.244.1.0/24", "via", "10.2.0.99", "proto", "static")
+	wantForeign(t, n.apply(true, want...), "10.244.1.0/24", "static (4), metric 0")
+	n.ip("route", "del", "10.244.1.0/24", "proto", "static")
+	n.ip("link", "del", "cni0")
+	n.wantKernel("blackhole 10.244.1.0/24 metric 1700", "blackhole fd00:1::/64 dev lo metric 1700 pref medium")
+	n.install(want...)
+}

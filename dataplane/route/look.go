@@ -67,6 +67,12 @@ func rivals(r *nl.Route) bool {
 		r.Metric <= dataplane.Metric && r.TOS == 0
 }
 
+// connected says that the kernel made the route, for a subnet of the node's own.
+func connected(r *nl.Route) bool {
+	return r.Protocol == unix.RTPROT_KERNEL && r.Type == unix.RTN_UNICAST && r.Metric < dataplane.Metric &&
+		len(r.Hops) == 1 && !r.Hops[0].Addr.IsValid()
+}
+
 // see takes in one route.
 func (l *look) see(r *nl.Route) {
 	own := r.Protocol == dataplane.ProtocolRoute
@@ -76,6 +82,7 @@ func (l *look) see(r *nl.Route) {
 	switch i, wanted := l.find(r.Prefix); {
 	case wanted && own:
 		l.own(i, r)
+	case wanted && l.want[i].Beside && connected(r):
 	case wanted:
 		l.slot(i).foreign(r)
 	case own:
