@@ -26,8 +26,20 @@ func (s IPPoolSpec) EffectiveState() PoolState {
 	return s.State
 }
 
-// EffectiveMaxBlocksPerNode is maxBlocksPerNode, or its default.
+// EffectiveSource is source, or its default.
+func (s IPPoolSpec) EffectiveSource() PoolSource {
+	if s.Source == "" {
+		return SourceManaged
+	}
+	return s.Source
+}
+
+// EffectiveMaxBlocksPerNode is maxBlocksPerNode, or its default. A node has one
+// podCIDR of a family.
 func (s IPPoolSpec) EffectiveMaxBlocksPerNode() int {
+	if s.EffectiveSource() == SourceNodeSpec {
+		return 1
+	}
 	if s.MaxBlocksPerNode == nil {
 		return DefaultMaxBlocksPerNode
 	}

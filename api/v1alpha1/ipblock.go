@@ -21,6 +21,7 @@ const (
 // IPBlockSpec is one block and the node that it is leased to.
 // +kubebuilder:validation:XValidation:rule="has(self.coolingUntil) == (self.state == 'Cooling')",fieldPath=".coolingUntil",message="is required when state is Cooling, and is for no other state"
 // +kubebuilder:validation:XValidation:rule="has(self.ipamOnly) == has(oldSelf.ipamOnly)",fieldPath=".ipamOnly",message="is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.adopted) == has(oldSelf.adopted)",fieldPath=".adopted",message="is immutable"
 // +kubebuilder:validation:XValidation:rule="oldSelf.state != 'Cooling' || self.state == 'Cooling'",fieldPath=".state",message="a Cooling block is only deleted, never leased again"
 type IPBlockSpec struct {
 	// cidr is the block, in canonical form. Immutable; metadata.name is derived from it.
@@ -54,6 +55,11 @@ type IPBlockSpec struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable"
 	IPAMOnly bool `json:"ipamOnly,omitempty"`
+	// adopted is set on the blocks of a pool with source NodeSpec: another network of
+	// the node may have given addresses of it to pods that live on. Immutable.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable"
+	Adopted bool `json:"adopted,omitempty"`
 	// state is Leased, Draining or Cooling.
 	State BlockState `json:"state"`
 	// coolingUntil is when a Cooling block may be deleted.

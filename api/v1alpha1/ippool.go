@@ -29,6 +29,17 @@ const (
 	EncapsulationVXLANCrossSubnet Encapsulation = "VXLANCrossSubnet"
 )
 
+// PoolSource says who decides which block a node has.
+// +kubebuilder:validation:Enum=Managed;NodeSpec
+type PoolSource string
+
+const (
+	// SourceManaged blocks are carved from the range by Fairlead.
+	SourceManaged PoolSource = "Managed"
+	// SourceNodeSpec blocks are what Node spec.podCIDRs says.
+	SourceNodeSpec PoolSource = "NodeSpec"
+)
+
 // Condition types and reasons of an IPPool.
 const (
 	// ConditionReady is True when the pool holds its range in the AddressPlan.
@@ -39,6 +50,9 @@ const (
 	ConditionExhausted = "Exhausted"
 	// ConditionLimited is True when a node asks for more blocks than maxBlocksPerNode.
 	ConditionLimited = "Limited"
+	// ConditionAdopted, of a pool with source NodeSpec only, is False when a node that
+	// it selects has no podCIDR that can be its block; the message names node and field.
+	ConditionAdopted = "Adopted"
 )
 
 // DefaultMaxBlocksPerNode is maxBlocksPerNode where it is not set.
@@ -54,7 +68,9 @@ const (
 
 // IPPoolSpec describes a range of pod addresses and who may lease from it.
 // +kubebuilder:validation:XValidation:rule="has(self.blockSize) == has(oldSelf.blockSize)",fieldPath=".blockSize",message="is immutable, also where it was left to its default: create another pool and set this one to Draining"
-// +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || !has(self.blockSize) || (cidr(self.cidr).ip().family() == 4 ? self.blockSize >= 20 && self.blockSize <= 32 : self.blockSize >= 112)",fieldPath=".blockSize",messageExpression="cidr(self.cidr).ip().family() == 4 ? 'must be 20 to 32 for the IPv4 cidr ' + self.cidr : 'must be 112 to 128 for the IPv6 cidr ' + self.cidr"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || !has(self.blockSize) || (cidr(self.cidr).ip().family() == 4 ? self.blockSize >= 20 && self.blockSize <= 32 : self.blockSize >= (self.source == 'NodeSpec' ? 64 : 112))",fieldPath=".blockSize",messageExpression="cidr(self.cidr).ip().family() == 4 ? 'must be 20 to 32 for the IPv4 cidr ' + self.cidr : 'must be ' + (self.source == 'NodeSpec' ? '64' : '112') + ' to 128 for the IPv6 cidr ' + self.cidr"
+// +kubebuilder:validation:XValidation:rule="self.source != 'NodeSpec' || has(self.blockSize)",fieldPath=".blockSize",message="must be set in a pool with source NodeSpec: the prefix length of the Nodes' spec.podCIDRs"
+// +kubebuilder:validation:XValidation:rule="self.source != 'NodeSpec' || self.advertise",fieldPath=".source",message="must be Managed in a pool with advertise false: podCIDRs are for pods"
 // +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || (has(self.blockSize) ? self.blockSize : cidr(self.cidr).ip().family() == 4 ? 26 : 122) >= cidr(self.cidr).prefixLength()",fieldPath=".blockSize",messageExpression="(has(self.blockSize) ? 'a block' : 'the default block (26 for IPv4, 122 for IPv6)') + ' must not be larger than the pool: must be at least the prefix length of cidr ' + self.cidr"
 // +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || !has(self.reserved) || self.reserved.all(r, !isCIDR(r) || cidr(self.cidr).containsCIDR(r))",fieldPath=".reserved",messageExpression="'must lie inside cidr ' + self.cidr"
 // +kubebuilder:validation:XValidation:rule="self.advertise || !has(self.encapsulation) || self.encapsulation == 'None'",fieldPath=".encapsulation",message="must be None in a pool with advertise false: no pod of ours has its addresses"
@@ -71,12 +87,22 @@ type IPPoolSpec struct {
 
 	// blockSize is the prefix length of one block, the unit that is leased to
 	// a node: 20 to 32 for IPv4 (default 26, 64 addresses), 112 to 128 for IPv6
-	// (default 122). Not larger than the pool. Immutable.
+	// (default 122; 64 to 128 with source NodeSpec). Not larger than the pool. Immutable.
 	// +optional
 	// +kubebuilder:validation:Minimum=20
 	// +kubebuilder:validation:Maximum=128
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create another pool and set this one to Draining"
 	BlockSize *int32 `json:"blockSize,omitempty"`
+
+	// source says who decides which block a node has. Managed (default): Fairlead
+	// carves cidr into blocks. NodeSpec: the block is what Node spec.podCIDRs already
+	// says, for a cluster that moves in with running pods. blockSize is then the prefix
+	// length of the podCIDRs, and a node has that one block: maxBlocksPerNode does not
+	// count. Immutable.
+	// +optional
+	// +kubebuilder:default=Managed
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create another pool and set this one to Draining"
+	Source PoolSource `json:"source,omitempty"`
 
 	// nodeSelector names the nodes that lease from this pool. Default: all.
 	// A node that no longer matches keeps its block.
@@ -148,7 +174,8 @@ type IPPoolStatus struct {
 	// addressesUsed counts addresses in use, as the nodes report them.
 	// +optional
 	AddressesUsed int64 `json:"addressesUsed"`
-	// conditions are Ready, Overlap, Exhausted and Limited.
+	// conditions are Ready, Overlap, Exhausted and Limited, and with source NodeSpec
+	// Adopted.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -169,6 +196,7 @@ type IPPoolStatus struct {
 // +kubebuilder:printcolumn:name="Used",type=integer,JSONPath=`.status.addressesUsed`
 // +kubebuilder:printcolumn:name="Max",type=integer,priority=1,JSONPath=`.spec.maxBlocksPerNode`
 // +kubebuilder:printcolumn:name="Advertised",type=boolean,priority=1,JSONPath=`.spec.advertise`
+// +kubebuilder:printcolumn:name="Source",type=string,priority=1,JSONPath=`.spec.source`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type IPPool struct {
 	metav1.TypeMeta   `json:",inline"`

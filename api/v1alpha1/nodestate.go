@@ -64,6 +64,10 @@ type BlockStatus struct {
 	Capacity int64 `json:"capacity"`
 	// used counts the addresses in use.
 	Used int64 `json:"used"`
+	// foreign counts those of used that another network of the node gave out, before
+	// it moved to Fairlead or beside it.
+	// +optional
+	Foreign int64 `json:"foreign,omitempty"`
 	// programmed says that the kernel holds the block's route.
 	Programmed bool `json:"programmed"`
 	// advertised says that the block is announced over BGP.

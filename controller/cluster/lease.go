@@ -126,7 +126,7 @@ func (l *leaser) take(ctx context.Context, p *pool, node *corev1.Node, cidr neti
 	block := &v1alpha1.IPBlock{
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.BlockName(cidr)},
 		Spec: v1alpha1.IPBlockSpec{
-			CIDR: cidr.String(), PoolName: p.Name, PoolUID: string(p.UID), IPAMOnly: !p.Spec.EffectiveAdvertise(),
+			CIDR: cidr.String(), PoolName: p.Name, PoolUID: string(p.UID), IPAMOnly: !p.Spec.EffectiveAdvertise(), Adopted: p.adopts(),
 			NodeName: node.Name, NodeUID: string(node.UID), State: v1alpha1.BlockLeased,
 		},
 	}
@@ -157,6 +157,11 @@ func (l *leaser) reportStarved(p *pool, node *corev1.Node) {
 
 func (l *leaser) reportLimited(p *pool, node *corev1.Node) {
 	l.log.Warn("node asks for more blocks than it may have", "node", node.Name, "pool", p.Name)
+	if p.adopts() {
+		l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, ReasonMaximumReached, "Lease",
+			"the addresses of this node's podCIDR, all that IPPool/%s has for it, run low: create another IPPool, or let fewer pods run here", p.Name)
+		return
+	}
 	l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, ReasonMaximumReached, "Lease",
 		"this node has all %d blocks that IPPool/%s gives one node, and asks for more: raise its spec.maxBlocksPerNode, create another IPPool, or let fewer pods run here", p.Spec.EffectiveMaxBlocksPerNode(), p.Name)
 }

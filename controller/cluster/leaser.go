@@ -69,10 +69,14 @@ func (l *leaser) lease(ctx context.Context, s *State, pools []*pool, entries []v
 	var group errgroup.Group
 	group.SetLimit(writers)
 	for i, p := range pools {
-		if len(p.waiting) == 0 || !p.leases() || !holdsRange(p, entries) {
+		if len(p.waiting)+len(p.adoptions) == 0 || !p.leases() || !holdsRange(p, entries) {
 			continue
 		}
 		group.Go(func() error {
+			if p.adopts() {
+				results[i] = l.leaseAdopted(ctx, p)
+				return nil
+			}
 			results[i] = l.leasePool(ctx, p, s.Blocks)
 			return nil
 		})
@@ -80,8 +84,10 @@ func (l *leaser) lease(ctx context.Context, s *State, pools []*pool, entries []v
 	_ = group.Wait() // errors are in the results
 	var errs []error
 	starved, limited := map[holder]bool{}, map[holder]bool{}
+	refusals := 0
 	for i, r := range results {
 		p := pools[i]
+		refusals += len(p.refusals)
 		errs = append(errs, r.err)
 		l.learnt.add(r.learnt)
 		tell(p, r.starved, l.starved, starved, l.reportStarved)
@@ -90,7 +96,7 @@ func (l *leaser) lease(ctx context.Context, s *State, pools []*pool, entries []v
 		}
 	}
 	l.starved, l.limited = starved, limited
-	l.metrics.waiting.Set(float64(len(starved)))
+	l.metrics.waiting.Set(float64(len(starved) + refusals))
 	l.metrics.limited.Set(float64(len(limited)))
 	return errors.Join(errs...)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"fairlead.dev/api/v1alpha1"
 )
@@ -20,6 +20,7 @@ const (
 	causePoolGone    cause = "pool is gone"
 	causePoolDrains  cause = "pool is draining"
 	causeSecondBlock cause = "node has older blocks, as many as it needs"
+	causePodCIDR     cause = "node has another podCIDR"
 	causeGivenBack   cause = "node gives it back"
 	causeReleased    cause = "agent released it"
 	causeCooled      cause = "cooling period is over"
@@ -65,7 +66,7 @@ func coolingLeft(b *v1alpha1.IPBlock, now time.Time) time.Duration {
 
 // lookup indexes what the life of a block depends on.
 type lookup struct {
-	nodeUID  map[string]types.UID
+	nodes    map[string]*corev1.Node
 	pools    map[string]*v1alpha1.IPPool
 	released map[string]map[string]bool // by node, block UIDs
 	closed   map[string]map[string]bool // by node, UIDs of empty blocks
@@ -75,15 +76,11 @@ type lookup struct {
 
 func newLookup(s *State) lookup {
 	l := lookup{
-		nodeUID:  make(map[string]types.UID, len(s.Nodes)),
+		nodes:    s.nodesByName(),
 		pools:    map[string]*v1alpha1.IPPool{},
 		released: map[string]map[string]bool{},
 		closed:   map[string]map[string]bool{},
 		spare:    map[holder]int{},
-	}
-	nodes := s.nodesByName()
-	for i := range s.Nodes {
-		l.nodeUID[s.Nodes[i].Name] = s.Nodes[i].UID
 	}
 	for i := range s.Pools {
 		l.pools[string(s.Pools[i].UID)] = &s.Pools[i]
@@ -91,7 +88,7 @@ func newLookup(s *State) lookup {
 	for i := range s.NodeStates {
 		n := &s.NodeStates[i]
 		l.released[n.Name] = set(n.Status.ReleasedBlocks)
-		if speaksFor(n, nodes[n.Name]) {
+		if speaksFor(n, l.nodes[n.Name]) {
 			l.closed[n.Name] = set(closedBlocks(n))
 		}
 	}
@@ -122,9 +119,9 @@ func compareAge(a, b *v1alpha1.IPBlock) int {
 // live decides on a block that is Leased or Draining.
 func (l lookup) live(b *v1alpha1.IPBlock, gone map[string]bool, coolUntil time.Time) (transition, bool) {
 	t := transition{block: b, next: b.Spec.DeepCopy()}
-	uid, present := l.nodeUID[b.Spec.NodeName]
+	node := l.nodes[b.Spec.NodeName]
 	switch drain := l.drain(b); {
-	case !present && gone[b.Spec.NodeName]:
+	case node == nil && gone[b.Spec.NodeName]:
 		t.cause = causeNodeGone
 		t.next.State, t.next.CoolingUntil = v1alpha1.BlockCooling, seconds(coolUntil)
 	case b.Spec.State == v1alpha1.BlockDraining && l.released[b.Spec.NodeName][string(b.UID)]:
@@ -133,9 +130,9 @@ func (l lookup) live(b *v1alpha1.IPBlock, gone map[string]bool, coolUntil time.T
 	case b.Spec.State == v1alpha1.BlockLeased && drain != "":
 		t.cause = drain
 		t.next.State = v1alpha1.BlockDraining
-	case present && string(uid) != b.Spec.NodeUID:
+	case node != nil && string(node.UID) != b.Spec.NodeUID:
 		t.cause = causeNodeBack
-		t.next.NodeUID = string(uid)
+		t.next.NodeUID = string(node.UID)
 	default:
 		return transition{}, false
 	}
@@ -150,6 +147,8 @@ func (l lookup) drain(b *v1alpha1.IPBlock) cause {
 		return causePoolGone
 	case p.Spec.State == v1alpha1.PoolDraining:
 		return causePoolDrains
+	case b.Spec.Adopted && otherPodCIDR(l.nodes[b.Spec.NodeName], b):
+		return causePodCIDR
 	}
 	at := holder{b.Spec.PoolUID, b.Spec.NodeName}
 	if b.Spec.State == v1alpha1.BlockLeased && l.spare[at] > 0 && l.closed[b.Spec.NodeName][string(b.UID)] {

@@ -25,7 +25,7 @@ func newMetrics() *metrics {
 			Name: "fairlead_block_transitions_total", Help: "IPBlocks that this controller created, changed or deleted, by what they became.",
 		}, []string{"state"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "fairlead_leases_waiting", Help: "Nodes that wait for a block since their pool is exhausted, summed up over pools.",
+			Name: "fairlead_leases_waiting", Help: "Nodes that wait for a block since their pool is exhausted, or refuses their podCIDR, summed up over pools.",
 		}),
 		limited: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fairlead_leases_limited", Help: "Nodes that ask for more blocks than maxBlocksPerNode, summed up over pools.",

@@ -131,7 +131,7 @@ func bySpec(object client.Object) watch {
 func byNode() watch {
 	return changed(&corev1.Node{}, func(a, b *corev1.Node) bool {
 		return a.UID != b.UID || !maps.Equal(a.Labels, b.Labels) ||
-			!slices.Equal(a.Status.Addresses, b.Status.Addresses) ||
+			!slices.Equal(a.Status.Addresses, b.Status.Addresses) || !slices.Equal(a.Spec.PodCIDRs, b.Spec.PodCIDRs) ||
 			(a.DeletionTimestamp == nil) != (b.DeletionTimestamp == nil)
 	})
 }

@@ -23,6 +23,11 @@ type pool struct {
 	waiting []waiter
 	// limited are the nodes that ask for more blocks than one node may have, by name.
 	limited []*corev1.Node
+	// selected are the nodes of a pool with source NodeSpec, adoptions the blocks that
+	// they are to have, and refusals why others have none.
+	selected  []*corev1.Node
+	adoptions []adoption
+	refusals  []string
 }
 
 // waiter is a node that has fewer blocks of a pool than it should.
@@ -49,10 +54,13 @@ func readPools(s *State) []*pool {
 		}
 		for _, n := range sels.match(node.Labels) {
 			p := out[n]
+			if p.adopts() {
+				p.selected = append(p.selected, node)
+			}
 			at := holder{string(p.UID), node.Name}
 			most := p.Spec.EffectiveMaxBlocksPerNode()
 			need := max(1, needed[at])
-			if has, want := held[at], min(need, most); has < want {
+			if has, want := held[at], min(need, most); has < want && !p.adopts() {
 				p.waiting = append(p.waiting, waiter{node, has, want})
 			} else if need > most {
 				p.limited = append(p.limited, node)
@@ -60,6 +68,9 @@ func readPools(s *State) []*pool {
 		}
 	}
 	for _, p := range out {
+		if p.adopts() {
+			p.adopt(s.Blocks)
+		}
 		slices.SortStableFunc(p.waiting, func(a, b waiter) int { return cmp.Compare(min(a.has, 1), min(b.has, 1)) })
 	}
 	slices.SortFunc(out, func(a, b *pool) int {

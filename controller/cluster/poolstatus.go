@@ -45,6 +45,7 @@ func decidePools(s *State) map[string]v1alpha1.IPPoolStatus {
 		refused := claimed.refused[string(p.UID)]
 		setConditions(&status.Conditions, s.Now,
 			poolReady(p, holds, refused), poolOverlap(p, refused), poolExhausted(p, holds, s.Blocks), poolLimited(p, holds))
+		poolAdopted(p, &status.Conditions, s.Now)
 		out[p.Name] = status
 	}
 	return out
@@ -100,7 +101,13 @@ func poolExhausted(p *pool, holds bool, blocks []v1alpha1.IPBlock) metav1.Condit
 }
 
 func poolLimited(p *pool, holds bool) metav1.Condition {
-	if holds && p.leases() && len(p.limited) > 0 {
+	switch {
+	case !holds || !p.leases() || len(p.limited) == 0:
+	case p.adopts():
+		return condition(v1alpha1.ConditionLimited, true, ReasonMaximumReached, fmt.Sprintf(
+			"the addresses of the podCIDRs of %d nodes run low: %s. Create another IPPool for them, or let fewer pods run there",
+			len(p.limited), nameSome(names(p.limited))), p.Generation)
+	default:
 		return condition(v1alpha1.ConditionLimited, true, ReasonMaximumReached, fmt.Sprintf(
 			"%d nodes ask for more blocks than spec.maxBlocksPerNode, %d, lets them have: %s. Raise it (to %d at most), create another IPPool for them, or let fewer pods run there",
 			len(p.limited), p.Spec.EffectiveMaxBlocksPerNode(), nameSome(names(p.limited)), mostBlocksPerNode), p.Generation)

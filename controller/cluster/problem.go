@@ -18,6 +18,8 @@ const (
 	ReasonBlocksFree       = "BlocksFree"
 	ReasonMaximumReached   = "MaximumReached"
 	ReasonBelowMaximum     = "BelowMaximum"
+	ReasonPodCIDRs         = "PodCIDRs"
+	ReasonPodCIDRRefused   = "PodCIDRRefused"
 	ReasonDuplicateAddress = "DuplicateAddress"
 	ReasonAccepted         = "Accepted"
 	ReasonAllEstablished   = "AllEstablished"

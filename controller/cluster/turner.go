@@ -78,6 +78,8 @@ func (w *witness) confirms(ctx context.Context, t transition) (bool, error) {
 	switch t.cause {
 	case causeNodeGone:
 		return w.nodeGone(ctx, t.block.Spec.NodeName)
+	case causePodCIDR:
+		return w.leaser.stillOtherPodCIDR(ctx, t.block)
 	case causeGivenBack:
 		return w.leaser.stillClosed(ctx, t.block)
 	case causePoolGone, causePoolDrains:

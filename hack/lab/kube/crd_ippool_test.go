@@ -71,6 +71,16 @@ func TestIPPoolRules(t *testing.T) {
 		{name: "advertise said later", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, advertise: true}"},
 		{name: "advertise kept off", spec: "{cidr: 10.244.0.0/16, advertise: false}", update: "{cidr: 10.244.0.0/16, advertise: false, state: Draining}"},
 
+		{name: "adopted", spec: "{cidr: 10.244.0.0/16, source: NodeSpec, blockSize: 24}"},
+		{name: "adopted, IPv6", spec: "{cidr: 'fd00:10:244::/48', source: NodeSpec, blockSize: 64}"},
+		{name: "adopted, IPv6 too low", spec: "{cidr: 'fd00:10:244::/48', source: NodeSpec, blockSize: 63}", refused: []string{"spec.blockSize", "must be 64 to 128 for the IPv6 cidr"}},
+		{name: "adopted without a block size", spec: "{cidr: 10.244.0.0/16, source: NodeSpec}", refused: []string{"spec.blockSize", "must be set in a pool with source NodeSpec"}},
+		{name: "adopted for no pod", spec: "{cidr: 10.244.0.0/16, source: NodeSpec, blockSize: 24, advertise: false}", refused: []string{"spec.source", "must be Managed in a pool with advertise false"}},
+		{name: "source said", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, source: Managed}"},
+		{name: "source changed", spec: "{cidr: 10.244.0.0/16, blockSize: 24}", update: "{cidr: 10.244.0.0/16, blockSize: 24, source: NodeSpec}", refused: []string{"spec.source", immutable}},
+		{name: "source changed back", spec: "{cidr: 10.244.0.0/16, blockSize: 24, source: NodeSpec}", update: "{cidr: 10.244.0.0/16, blockSize: 24}", refused: []string{"spec.source", immutable}},
+		{name: "unknown source", spec: "{cidr: 10.244.0.0/16, source: Annotations}", refused: []string{"spec.source", `"Managed", "NodeSpec"`}},
+
 		{name: "encapsulation turned on and off", spec: "{cidr: 10.244.0.0/16, encapsulation: VXLAN}", update: "{cidr: 10.244.0.0/16, encapsulation: VXLANCrossSubnet}"},
 		{name: "unknown encapsulation", spec: "{cidr: 10.244.0.0/16, encapsulation: IPIP}", refused: []string{"spec.encapsulation", `"None", "VXLAN", "VXLANCrossSubnet"`}},
 		{name: "NAT turned on", spec: "{cidr: 10.244.0.0/16}", update: "{cidr: 10.244.0.0/16, natOutgoing: true}"},

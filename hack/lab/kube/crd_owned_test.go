@@ -47,6 +47,9 @@ func TestIPBlockRules(t *testing.T) {
 		{name: "for IPAM only", spec: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), update: block("10.244.1.0/26", "ipamOnly: true, state: Draining")},
 		{name: "for IPAM only all at once", spec: leased, update: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), refused: []string{"spec.ipamOnly", "is immutable"}},
 		{name: "for pods all at once", spec: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), update: leased, refused: []string{"spec.ipamOnly", "is immutable"}},
+		{name: "adopted", spec: block("10.244.1.0/26", "adopted: true, state: Leased"), update: block("10.244.1.0/26", "adopted: true, state: Draining")},
+		{name: "adopted later", spec: leased, update: block("10.244.1.0/26", "adopted: true, state: Leased"), refused: []string{"spec.adopted", "is immutable"}},
+		{name: "adopted no more", spec: block("10.244.1.0/26", "adopted: true, state: Leased"), update: leased, refused: []string{"spec.adopted", "is immutable"}},
 		{name: "for IPAM only no more", spec: block("10.244.1.0/26", "ipamOnly: true, state: Leased"), update: block("10.244.1.0/26", "ipamOnly: false, state: Leased"), refused: []string{"spec.ipamOnly", "is immutable"}},
 		{name: "another range", spec: leased, update: strings.ReplaceAll(leased, "1.0/26", "2.0/26"), refused: []string{"spec.cidr", "is immutable"}},
 	})
