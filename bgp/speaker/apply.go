@@ -103,16 +103,11 @@ func (s *Speaker) probe(ctx context.Context, g bgp.Global) error {
 	if g.ListenPort == -1 || s.engine != nil && s.engine.have.Global.ListenPort == g.ListenPort {
 		return nil
 	}
-	addresses := s.opts.ListenAddresses
-	if len(addresses) == 0 {
-		addresses = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-	}
 	var listen net.ListenConfig
-	for _, a := range addresses {
-		network := "tcp6" // an IPv6 socket of that network leaves IPv4 alone
-		if a.Is4() {
-			network = "tcp4"
-		}
+	for network, a := range map[string]netip.Addr{
+		"tcp4": netip.IPv4Unspecified(),
+		"tcp6": netip.IPv6Unspecified(), // a socket of that network leaves IPv4 alone
+	} {
 		l, err := listen.Listen(ctx, network, netip.AddrPortFrom(a, uint16(g.ListenPort)).String())
 		if err == nil {
 			err = l.Close()
@@ -178,10 +173,12 @@ func (s *Speaker) update(ctx context.Context, u bgp.PeerUpdate, done *bgp.Ops) e
 		done.Update = append(done.Update, bgp.PeerUpdate{Peer: now})
 		return err
 	}
+	again := s.engine.journal.restarting(u.Peer.Address)
 	if err := s.engine.remove(ctx, u.Peer.Address); err != nil {
 		return err
 	}
-	if err := s.engine.add(ctx, u.Peer, false); err != nil {
+	// One whose session was never up may still wait for us.
+	if err := s.engine.add(ctx, u.Peer, again); err != nil {
 		s.refused[u.Peer.Address] = refusal{u.Peer, err}
 		done.Delete = append(done.Delete, u.Peer.Address)
 		return err

@@ -31,7 +31,7 @@ type engine struct {
 	counts counts
 	// until is when peers have dropped our routes of before the restart.
 	until time.Time
-	// end stops the goroutines that renew restart flags and list ahead.
+	// end stops the goroutine that lists ahead.
 	end     context.CancelFunc
 	running sync.WaitGroup
 }
@@ -64,13 +64,17 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 		e.until = time.Now().Add(g.RestartTime)
 	}
 	go e.server.Serve()
-	if err := e.begin(ctx, renderGlobal(g, s.opts.ListenAddresses)); err != nil {
+	if err := e.begin(ctx, renderGlobal(g)); err != nil {
 		// It may listen already on some of the addresses.
 		return nil, errors.Join(err, e.halt(ctx))
 	}
+	if e.restarting() {
+		if err := e.holdOut(ctx); err != nil {
+			s.opts.Logger.Warn("a peer may drop our routes for a moment while we restart", "err", err)
+		}
+	}
 	run, end := context.WithCancel(context.Background())
 	e.end = end
-	e.running.Go(func() { s.renew(run, e) })
 	e.running.Go(func() { s.listAhead(run, e) })
 	return e, nil
 }
@@ -85,17 +89,13 @@ func (e *engine) begin(ctx context.Context, g *api.Global) error {
 	return e.assignPolicies(ctx)
 }
 
-func renderGlobal(g bgp.Global, listen []netip.Addr) *api.Global {
-	out := &api.Global{
+func renderGlobal(g bgp.Global) *api.Global {
+	return &api.Global{
 		Asn:              g.ASN,
 		RouterId:         g.RouterID.String(),
 		ListenPort:       g.ListenPort,
 		UseMultiplePaths: true,
 	}
-	for _, a := range listen {
-		out.ListenAddresses = append(out.ListenAddresses, a.String())
-	}
-	return out
 }
 
 // stop says Cease to every peer and returns when it has been sent.

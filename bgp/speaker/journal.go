@@ -16,8 +16,6 @@ type journal struct {
 	ownASN uint32
 	// changed is told of every new entry.
 	changed func()
-	// synced gets a value when the engine ends its restart for all peers.
-	synced chan struct{}
 
 	mu    sync.Mutex
 	peers map[netip.Addr]*entry
@@ -49,7 +47,6 @@ func newJournal(logger *slog.Logger, ownASN uint32, changed func()) *journal {
 		logger:  logger,
 		ownASN:  ownASN,
 		changed: changed,
-		synced:  make(chan struct{}, 1),
 		peers:   map[netip.Addr]*entry{},
 		warned:  map[warning]time.Time{},
 	}

@@ -26,7 +26,6 @@ const (
 	msgSent          = "sent notification"
 	msgReceived      = "received notification"
 	msgEndOfRIB      = "EOR received"
-	msgSynced        = "sync finished"
 	msgMD5           = "failed to set md5"
 	msgHoldTimer     = "hold timer expired"
 )

@@ -36,12 +36,6 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 		j.tell(a, "hold timer expired: nothing heard from the peer")
 	case msgEndOfRIB:
 		j.write(a, func(e *entry) { e.endOfRIB = true })
-	case msgSynced:
-		select {
-		case j.synced <- struct{}{}:
-		default:
-		}
-		return false
 	}
 	return true
 }
@@ -50,7 +44,7 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 // path, too, of which the rest is not looked at.
 func tells(msg string) bool {
 	switch msg {
-	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB, msgSynced:
+	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB:
 		return true
 	}
 	return false

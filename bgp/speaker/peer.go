@@ -68,11 +68,15 @@ func (e *engine) add(ctx context.Context, p bgp.Peer, restarting bool) error {
 		return err
 	}
 	e.journal.open(p, restarting)
-	err := e.server.AddPeer(ctx, &api.AddPeerRequest{Peer: renderPeer(p, e.have.Global.RestartTime, restarting)})
+	err := e.addPeer(ctx, p, restarting)
 	if err != nil {
 		e.journal.close(p.Address)
 	}
 	return err
+}
+
+func (e *engine) addPeer(ctx context.Context, p bgp.Peer, restarting bool) error {
+	return e.server.AddPeer(ctx, &api.AddPeerRequest{Peer: renderPeer(p, e.have.Global.RestartTime, restarting)})
 }
 
 // remove ends the session with Cease. GoBGP forgets to take the MD5 key of a

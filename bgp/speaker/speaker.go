@@ -34,8 +34,6 @@ type Options struct {
 	// Logger, required: what an operator cares about at Info and Warn, each
 	// reason for a session's failure once; the engine's own talk at Debug.
 	Logger *slog.Logger
-	// ListenAddresses are the only ones listened on; empty means all.
-	ListenAddresses []netip.Addr
 }
 
 // Speaker is the BGP speaker of this process. Its methods may be called from

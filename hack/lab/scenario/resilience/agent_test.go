@@ -28,8 +28,7 @@ func (s *scene) agentsRestart(t *testing.T) {
 		{"SIGKILL at both ends", []string{"n1", "n3"}, (*lab.Process).Kill9},
 		{"SIGKILL at both other ends", []string{"n2", "n4"}, (*lab.Process).Kill9},
 	} {
-		round := func(t *testing.T) []string {
-			t.Helper()
+		t.Run(tc.name, func(t *testing.T) {
 			traffic := s.start(t, s.others(tc.nodes...), pair{s.a, s.b}, pair{s.b, s.a}, pair{s.a, s.c}, pair{s.d, s.b}, pair{s.c, s.d})
 			for _, n := range tc.nodes {
 				if err := tc.end(s.agent(t, n), t.Context()); err != nil {
@@ -44,19 +43,8 @@ func (s *scene) agentsRestart(t *testing.T) {
 			}
 			took := s.returns(t, before, true)
 			traffic.stopWithoutLoss(t, tc.name)
+			traffic.assertKept(t, tc.name, s.blocksOf(t, tc.nodes...))
 			t.Logf("same state %v after the start", took.Round(10*time.Millisecond))
-			return traffic.deletions(t, tc.name, s.blocksOf(t, tc.nodes...))
-		}
-		t.Run(tc.name, func(t *testing.T) {
-			// Once is the engine's fault that docs/design/0006 tells of, twice is ours.
-			once := round(t)
-			if len(once) == 0 {
-				return
-			}
-			t.Log("once more, since a route was let go:", once)
-			for _, again := range round(t) {
-				t.Error(again)
-			}
 		})
 	}
 }

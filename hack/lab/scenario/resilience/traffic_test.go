@@ -118,25 +118,16 @@ func lost(traces map[string]lab.Trace) (lost, sent int) {
 // assertKept fails for each watched kernel that ever let go of one of the prefixes.
 func (tr *traffic) assertKept(t *testing.T, when string, prefixes []netip.Prefix) {
 	t.Helper()
-	for _, deletion := range tr.deletions(t, when, prefixes) {
-		t.Error(deletion)
-	}
-}
-
-// deletions of the prefixes in the watched kernels.
-func (tr *traffic) deletions(t *testing.T, when string, prefixes []netip.Prefix) (found []string) {
-	t.Helper()
 	changes := 0
 	for _, m := range tr.monitors {
 		for _, p := range prefixes {
 			changes += len(m.Of(p))
 			for _, line := range m.Deletions(p) {
-				found = append(found, fmt.Sprintf("%s: the kernel of %s: %s", when, m.Role, line))
+				t.Errorf("%s: the kernel of %s: %s", when, m.Role, line)
 			}
 		}
 	}
 	t.Logf("%s: %d changes of the blocks' routes in %d kernels", when, changes, len(tr.monitors))
-	return found
 }
 
 // blocksOf are the blocks of some nodes.
