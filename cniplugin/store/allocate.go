@@ -109,6 +109,8 @@ func (a Allocation) holder() string {
 	switch {
 	case a.Pod != "":
 		return fmt.Sprintf("pod %s/%s", a.Namespace, a.Pod)
+	case a.Kind == KindForeign:
+		return "another network of this node"
 	case a.Kind == KindOverlay:
 		return "the node itself, for its overlay"
 	case a.ContainerID != "":
