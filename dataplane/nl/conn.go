@@ -114,25 +114,25 @@ func (c *Conn) send(b []byte) error {
 // the kernel answers within the send, and goes on with a dump within the read,
 // so what is not there was lost (EAGAIN). The caller holds c.mu.
 func (c *Conn) receive(each func(unix.NlMsghdr, []byte) error) error {
-	b, err := c.datagram()
+	b, err := c.datagram(c.buf)
 	if err != nil {
 		return err
 	}
 	return walk(b, each)
 }
 
-// datagram returns the next one that is whole and from the kernel.
-func (c *Conn) datagram() ([]byte, error) {
+// datagram reads the next one that is whole and from the kernel into buf.
+func (c *Conn) datagram(buf []byte) ([]byte, error) {
 	for {
-		n, _, flags, from, err := unix.Recvmsg(c.fd, c.buf, nil, 0)
+		n, _, flags, from, err := unix.Recvmsg(c.fd, buf, nil, 0)
 		switch sa, ok := from.(*unix.SockaddrNetlink); {
 		case err == unix.EINTR:
 		case err != nil:
 			return nil, err
 		case flags&unix.MSG_TRUNC != 0:
-			return nil, fmt.Errorf("datagram longer than %d bytes: %w", len(c.buf), unix.EMSGSIZE)
+			return nil, fmt.Errorf("datagram longer than %d bytes: %w", len(buf), unix.EMSGSIZE)
 		case ok && sa.Pid == 0: // 0 is the kernel; another process may write to us too
-			return c.buf[:n], nil
+			return buf[:n], nil
 		}
 	}
 }

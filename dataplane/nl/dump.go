@@ -127,10 +127,15 @@ func (c *Conn) dump(req Message, group int, each func(body []byte) error) error 
 	}
 	d := dumping{seq: req.Seq, each: each}
 	for nudges := 0; !d.done; {
-		err := c.receive(d.take)
+		err := c.receive(d.take) // most dumps are no longer
+		if err == nil && !d.done {
+			err = c.receiveAhead(d.take)
+		}
 		switch {
 		case errors.Is(err, unix.ENOBUFS): // notifications were lost; the dump goes on
 			d.interrupted, err = true, nil
+		case d.done && errors.Is(err, unix.EAGAIN):
+			err = nil
 		case errors.Is(err, unix.EAGAIN) && nudges < maxNudges:
 			d.interrupted = true
 			nudges++

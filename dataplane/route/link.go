@@ -81,8 +81,8 @@ func (l links) same(raw *nl.Route, want *dataplane.Route) bool {
 		return false
 	}
 	for i, addr := range want.NextHops { // each once, so as many in any order are all
-		sameHop := func(hop nl.Hop) bool { return l.sameHop(hop, want, addr) }
-		if !sameHop(raw.Hops[i]) && !slices.ContainsFunc(raw.Hops, sameHop) {
+		if !l.sameHop(raw.Hops[i], want, addr) &&
+			!slices.ContainsFunc(raw.Hops, func(hop nl.Hop) bool { return l.sameHop(hop, want, addr) }) {
 			return false
 		}
 	}
