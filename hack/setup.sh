@@ -28,12 +28,14 @@ readonly cache=${FAIRLEAD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fairlead}
 readonly userland=(bash bind9-dnsutils busybox curl dash iproute2 libc-bin libc6 netcat-openbsd)
 
 # The routers, the kernel's tools, the reference CNI plugins that we measure
-# against, a container runtime, udev, and a C compiler for the race detector.
+# against, a container runtime, what else changes a node's kernel, and a C compiler
+# for the race detector.
 readonly packages=(
   bird2 frr
   iptables iputils-ping nftables traceroute
   containernetworking-plugins
-  containerd runc udev
+  containerd runc
+  firewalld udev
   gcc libc6-dev
   "${userland[@]}"
   ca-certificates git make
@@ -81,7 +83,7 @@ apt_install() {
     case $package in
     frr) update-rc.d frr disable >&2 ;;
     bird2) update-rc.d bird disable >&2 ;;
-    containerd) ! command -v systemctl >/dev/null || systemctl disable containerd.service >&2 ;;
+    containerd | firewalld) ! command -v systemctl >/dev/null || systemctl disable "$package.service" >&2 ;;
     esac
   done
 }
