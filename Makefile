@@ -9,8 +9,9 @@ BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo fals
 VERSION  := $(shell sed -n 's/^version: //p' charts/fairlead/Chart.yaml)
 GOLINT   := go tool -modfile=hack/tools/go.mod golangci-lint
 HELM     := go tool -modfile=hack/helm/go.mod helm
+HELMDOCS := go tool -modfile=hack/helm/go.mod helm-docs
 
-GENERATED := api config/crd charts/fairlead/files docs/api.md docs/configuration.md
+GENERATED := api config/crd charts/fairlead/crds charts/fairlead/files charts/fairlead/README.md docs/api.md docs/configuration.md
 
 # The lab's tests run one package at a time, after all others: on a small machine
 # the timers of real routers must not wait for another test's work.
@@ -50,9 +51,10 @@ lint: ## gofumpt, golangci-lint, and the rules of who may import whom
 
 generate: ## Deepcopy, CRDs, the chart's copies, the tables of the docs
 	hack/generate.sh
-	rm -f charts/fairlead/files/*/*.yaml
-	cp config/crd/*.yaml charts/fairlead/files/crd/
+	rm -f charts/fairlead/crds/*.yaml charts/fairlead/files/rbac/*.yaml
+	cp config/crd/*.yaml charts/fairlead/crds/
 	cp config/rbac/*.yaml charts/fairlead/files/rbac/
+	$(HELMDOCS) --log-level warning -c charts/fairlead
 	go run ./hack/apidoc > docs/api.md
 	go test ./config -run TestDocumentation -update
 

@@ -8,6 +8,9 @@
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "fairlead.selector" -}}
@@ -15,9 +18,13 @@ app.kubernetes.io/name: fairlead
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* The settings file. Dict: root, settings. */}}
+{{/* The settings file. Dict: root, component. */}}
 {{- define "fairlead.settings" -}}
-{{ toYaml (merge (dict "namespace" .root.Release.Namespace) .settings) }}
+{{- $own := dict "namespace" .root.Release.Namespace }}
+{{- if eq .component "agent" }}
+{{- $_ := set $own "sysctlDir" "/host/proc/sys" }}
+{{- end }}
+{{- toYaml (merge $own (index .root.Values .component).settings) }}
 {{- end }}
 
 {{/* The API server, where kube-proxy is not to be waited for. */}}
@@ -41,6 +48,20 @@ host: {{ . | quote }}
 {{- end }}
 {{- end }}
 
+{{/* Probes. A busy node is no reason to start anew. */}}
+{{- define "fairlead.probes" -}}
+livenessProbe:
+  httpGet:
+    {{- include "fairlead.httpGet" (dict "address" . "path" "/healthz") | nindent 4 }}
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet:
+    {{- include "fairlead.httpGet" (dict "address" . "path" "/readyz") | nindent 4 }}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}
+
 {{/* Ports on the host network, so that two pods that want the same one do not
      meet. Dict: health, metrics. */}}
 {{- define "fairlead.ports" -}}
@@ -54,9 +75,41 @@ host: {{ . | quote }}
 {{- end }}
 {{- end }}
 
+{{/* The parts of a Pod that its component's values are, as they are. Dict: root, component. */}}
+{{- define "fairlead.placement" -}}
+{{- $values := index .root.Values .component -}}
+priorityClassName: {{ $values.priorityClassName }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "fairlead.agentEnv" -}}
 - name: FAIRLEAD_NODE_NAME
   valueFrom:
     fieldRef: {fieldPath: spec.nodeName}
 {{- include "fairlead.apiServer" . }}
+{{- end }}
+
+{{/* Nobody's identity but its own, and nothing that it may do on the node. */}}
+{{- define "fairlead.nobody" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "fairlead.powerless" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
 {{- end }}
