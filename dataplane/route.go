@@ -46,7 +46,7 @@ type Route struct {
 	// Beside says that a subnet of the node's own with this very prefix, such as a
 	// bridge's, may be used before it: what is behind that link has addresses of the
 	// prefix, too. It is nothing that the kernel holds, and not part of what is compared.
-	Beside bool
+	Beside bool `json:",omitempty"`
 }
 
 // Errors of Validate.

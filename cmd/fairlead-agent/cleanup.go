@@ -120,6 +120,7 @@ func retire(dir string) error {
 		st.ReleaseLeaks(live, asOf, store.LeakGrace)
 		st.ReleaseGone(namespaces, asOf)
 		st.ReleaseOverlay(nil, asOf) // the device goes with the next step
+		st.ForgetForeign()           // another network's, which goes on with them
 		if n := len(st.Allocations); n > 0 {
 			return fmt.Errorf("%w: %d addresses are those of attachments that other plugins wired, or were given out in the last %s (%s, ...)", errInUse, n, store.LeakGrace, st.Allocations[0].Address)
 		}

@@ -82,15 +82,17 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		return err
 	}
 
+	links := links{pods, cfg.SysctlDir, sysctlFile(cfg)}
 	var agent *node.Agent
 	source := node.NewAPI(api.config, api.scheme, api.client, cfg.NodeName, cfg.Namespace, memory, func() { agent.Wake() }, log)
 	agent = node.New(node.Options{
 		Name: cfg.NodeName, APIServer: api.addresses, SyncInterval: cfg.SyncInterval, ResyncInterval: cfg.ResyncInterval,
 		EndOfRIBTimeout: cfg.EndOfRIBTimeout, VXLAN: dataplane.VXLAN{VNI: cfg.VXLANVNI, Port: uint16(cfg.VXLANPort)}, Logger: log,
 		Attached: func() ([]store.Found, error) { return attached(namespaceDir) },
+		InUse:    links.inUse,
 	}, node.Ports{
 		Intents: source, Speaker: bgp, Routes: table, Store: addresses, Filter: packets,
-		Links: links{pods, cfg.SysctlDir, sysctlFile(cfg)}, Runtime: keeper(cfg, log), Overlay: vxlan,
+		Links: links, Runtime: keeper(cfg, log), Overlay: vxlan,
 	})
 	reporter := node.Reporter{Client: api.client, Node: cfg.NodeName, Namespace: cfg.Namespace, Interval: statusInterval, Logger: log}
 

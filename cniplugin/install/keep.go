@@ -27,6 +27,8 @@ type Found struct {
 	Changed bool
 	// Rivals come before ours, by name.
 	Rivals []Rival
+	// Touched is when a file last came into the folder, or went.
+	Touched time.Time
 }
 
 // Keeper keeps the configuration in its folder while the agent runs. It is
@@ -79,6 +81,9 @@ func (k *Keeper) Keep(ready bool) (Found, error) {
 	k.begun = k.begun || ready
 	if found.Rivals, err = rivals(k.dir); err != nil {
 		return Found{}, err
+	}
+	if dir, err := os.Stat(k.dir); err == nil { // else there is none yet
+		found.Touched = dir.ModTime()
 	}
 	k.tell(found)
 	return found, nil

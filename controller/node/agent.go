@@ -38,7 +38,10 @@ type Options struct {
 	// Attached lists the addresses in the pods' namespaces: those of fairlead-ipam
 	// are in no route of ours. nil finds none.
 	Attached func() ([]store.Found, error)
-	Logger   *slog.Logger
+	// InUse lists the addresses in these blocks that anybody on the node uses, our pods
+	// among them. nil finds none.
+	InUse  func([]netip.Prefix) ([]netip.Addr, error)
+	Logger *slog.Logger
 }
 
 // Agent makes one node what the API wants it to be.
@@ -66,6 +69,7 @@ type Agent struct {
 	idle        idle
 	overlay     overlay
 	finder      finder
+	moving      moveIn
 }
 
 // New returns an Agent over its ports.
@@ -169,6 +173,7 @@ func (a *Agent) pause(ctx context.Context, began time.Time, failures int) bool {
 	case !a.ribComplete && !a.deadline.IsZero():
 		next = min(next, max(time.Until(a.deadline), 0)+time.Millisecond)
 	}
+	next = a.moving.wait(next)
 	resync := time.NewTimer(next + rand.N(next/10+1))
 	defer resync.Stop()
 	select {
@@ -208,11 +213,13 @@ func (a *Agent) sync(ctx context.Context) error {
 		heard = a.ports.Speaker.Sessions()
 	}
 	in, adoptErr := a.adoptAttachments(in)
+	moveErr := a.moveIn(in, time.Now())
 	snapshot, ribErr, err := a.observe(in)
 	if err != nil {
-		return errors.Join(prepareErr, adoptErr, err)
+		return errors.Join(prepareErr, adoptErr, moveErr, err)
 	}
 	found, findErr := a.finder.find(in.Node, a.ports.Links.Candidates, time.Now())
+	snapshot.Shut = a.moving.shut
 	var lookErr error
 	snapshot.NAT, lookErr = a.ports.Filter.Look()
 	p, problems, device, overlayErr := a.compute(snapshot)
@@ -226,7 +233,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	// Before any pod can start that is to be translated, and before its block is announced.
 	filterErr := a.ports.Filter.Apply(p.Filter)
 	done := a.apply(ctx, p, device, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
-	done.err = errors.Join(prepareErr, adoptErr, ribErr, lookErr, overlayErr, filterErr, findErr, done.err)
+	done.err = errors.Join(prepareErr, adoptErr, moveErr, ribErr, lookErr, overlayErr, filterErr, findErr, done.err)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
 	v.State.BootID = a.bootID
 	tell(&v.State, snapshot, found)

@@ -94,6 +94,10 @@ func sessionsEstablished(st v1alpha1.NodeStateStatus) metav1.Condition {
 	return condition(kind, true, "AllEstablished", fmt.Sprintf("%d sessions", st.SessionsWanted))
 }
 
+// mostFree bounds what one block counts for, so that sums of IPv6 subnets do not
+// overflow.
+const mostFree = 1 << 40
+
 // addressesAvailable looks at each family by itself: a dual-stack pod needs both.
 func addressesAvailable(st v1alpha1.NodeStateStatus, p plan.Plan) metav1.Condition {
 	const kind = v1alpha1.ConditionAddressesAvailable
@@ -104,13 +108,16 @@ func addressesAvailable(st v1alpha1.NodeStateStatus, p plan.Plan) metav1.Conditi
 		}
 		free[l.CIDR.Addr().Is4()] += 0
 		if !l.Closed {
-			free[l.CIDR.Addr().Is4()] += st.Blocks[i].Capacity - st.Blocks[i].Used
+			free[l.CIDR.Addr().Is4()] += min(st.Blocks[i].Capacity-st.Blocks[i].Used, mostFree)
 		}
 	}
-	var out, low []string
+	var out, low, moving []string
 	for is4, n := range free {
 		asked := growing(p.Wants, is4)
+		shut := slices.IndexFunc(p.Shut, func(b netip.Prefix) bool { return b.Addr().Is4() == is4 })
 		switch {
+		case n <= 0 && shut >= 0:
+			moving = append(moving, fmt.Sprintf("block %s gives no address out until the container runtime has taken no other configuration than ours for %s: see CNIConfigured", p.Shut[shut], settle))
 		case n <= 0:
 			out = append(out, fmt.Sprintf("no %s address is free on this node: %s", familyName(is4), wayOut(asked)))
 		case len(asked) > 0:
@@ -122,6 +129,8 @@ func addressesAvailable(st v1alpha1.NodeStateStatus, p plan.Plan) metav1.Conditi
 		return condition(kind, false, "NoBlock", "no block is leased to this node for pods")
 	case len(out) > 0:
 		return condition(kind, false, "Exhausted", list(out))
+	case len(moving) > 0:
+		return condition(kind, false, "MovingIn", list(moving))
 	case len(low) > 0:
 		return condition(kind, true, "Low", list(low))
 	}
@@ -134,6 +143,8 @@ func growing(wants []plan.Want, is4 bool) []string {
 	for _, w := range wants {
 		switch {
 		case w.IPAMOnly || w.Is4 != is4 || w.Count <= w.Has:
+		case w.Adopted:
+			out = append(out, fmt.Sprintf("IPPool/%s has no more for a node than its podCIDR", w.Pool))
 		case w.Has >= w.Max:
 			out = append(out, fmt.Sprintf("IPPool/%s gives a node no more than %d blocks (spec.maxBlocksPerNode)", w.Pool, w.Max))
 		default:

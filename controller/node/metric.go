@@ -49,7 +49,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	var capacity, used, refused int64
 	for _, b := range v.State.Blocks {
 		if !b.IPAMOnly {
-			capacity, used = capacity+b.Capacity, used+b.Used
+			capacity, used = capacity+min(b.Capacity, mostFree), used+b.Used
 		}
 	}
 	for _, r := range v.Routes {

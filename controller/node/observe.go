@@ -87,7 +87,7 @@ func leases(state store.State, in plan.Intent) map[netip.Prefix]plan.Lease {
 	out := map[netip.Prefix]plan.Lease{}
 	for _, l := range state.Leases {
 		capacity, used := state.Usage(l.CIDR)
-		out[l.CIDR] = plan.Lease{UID: l.UID, Closed: l.Closed, IPAMOnly: l.IPAMOnly, Announced: l.Announced, Capacity: capacity, Used: used}
+		out[l.CIDR] = plan.Lease{UID: l.UID, Closed: l.Closed, IPAMOnly: l.IPAMOnly, Announced: l.Announced, Capacity: capacity, Used: used, Foreign: state.Foreign(l.CIDR)}
 	}
 	for _, b := range in.Blocks {
 		cidr, err := netip.ParsePrefix(b.Spec.CIDR)

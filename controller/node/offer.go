@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,9 @@ import (
 func (a *Agent) offer(v *view.Node, awaited []string) error {
 	ready := meta.IsStatusConditionTrue(v.State.Conditions, v1alpha1.ConditionReady) && len(awaited) == 0
 	found, err := a.ports.Runtime.Keep(ready)
+	if a.moving.note(found, err, time.Now()) {
+		a.Wake()
+	}
 	if err != nil {
 		// No pod is served without it, whatever else is well.
 		meta.SetStatusCondition(&v.State.Conditions, condition(v1alpha1.ConditionReady, false, "SyncFailed", err.Error()))

@@ -114,7 +114,7 @@ func blockStatus(s plan.Snapshot, p plan.Plan, installed plan.Held, announced ma
 	for _, l := range p.Leases {
 		held := s.Leases[l.CIDR]
 		out = append(out, v1alpha1.BlockStatus{
-			CIDR: l.CIDR.String(), UID: l.UID, Capacity: held.Capacity, Used: held.Used,
+			CIDR: l.CIDR.String(), UID: l.UID, Capacity: held.Capacity, Used: held.Used, Foreign: held.Foreign,
 			Programmed: installed.Has(l.CIDR), Advertised: announced[l.CIDR], IPAMOnly: l.IPAMOnly, Closed: held.Closed,
 		})
 	}

@@ -44,7 +44,7 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 		held, stored := s.Leases[cidr]
 		out.add(b, store.Lease{
 			CIDR: cidr, UID: string(b.UID), Pool: b.Spec.PoolName, IPAMOnly: b.Spec.IPAMOnly,
-			Closed:    b.Spec.State != v1alpha1.BlockLeased || surplus[cidr],
+			Closed:    b.Spec.State != v1alpha1.BlockLeased || surplus[cidr] || slices.Contains(s.Shut, cidr),
 			Announced: held.Announced && held.UID == string(b.UID),
 			Reserved:  reservedIn(pools[b.Spec.PoolUID], cidr),
 		}, held, stored)
@@ -91,7 +91,7 @@ func (o *blocks) add(b v1alpha1.IPBlock, lease store.Lease, held Lease, stored b
 		return
 	}
 	o.ours = append(o.ours, lease.CIDR)
-	o.routes = append(o.routes, dataplane.Route{Prefix: lease.CIDR, Kind: dataplane.Blackhole})
+	o.routes = append(o.routes, dataplane.Route{Prefix: lease.CIDR, Kind: dataplane.Blackhole, Beside: b.Spec.Adopted})
 	o.announce = append(o.announce, lease.CIDR)
 	if lease.Announced && held.Used > 0 {
 		o.serving = append(o.serving, lease.CIDR)

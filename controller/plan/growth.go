@@ -38,6 +38,8 @@ type Want struct {
 	// Max is the pool's maxBlocksPerNode.
 	Max      int
 	IPAMOnly bool
+	// Adopted pools have one block for a node, its podCIDR.
+	Adopted bool `json:",omitempty"`
 	// Is4 is the pool's address family.
 	Is4 bool
 }
@@ -69,7 +71,7 @@ func planGrowth(s Snapshot, pools map[string]v1alpha1.IPPool) ([]Want, map[netip
 		if w == nil {
 			w = &Want{
 				Pool: b.Spec.PoolName, PoolUID: b.Spec.PoolUID, Max: pool.Spec.EffectiveMaxBlocksPerNode(),
-				IPAMOnly: b.Spec.IPAMOnly, Is4: cidr.Addr().Is4(),
+				IPAMOnly: b.Spec.IPAMOnly, Adopted: b.Spec.Adopted, Is4: cidr.Addr().Is4(),
 			}
 			wants[b.Spec.PoolUID] = w
 		}

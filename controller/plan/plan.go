@@ -32,6 +32,8 @@ type Plan struct {
 	// Awaited are the pools, by name, that are to give the node its first block of
 	// a family for pods, and have not yet.
 	Awaited []string
+	// Shut are the Snapshot's.
+	Shut []netip.Prefix `json:",omitempty"`
 	// Serving are the blocks of Announce that are announced already and hold
 	// addresses, sorted: see Unheld.
 	Serving []netip.Prefix
@@ -69,6 +71,7 @@ func Compute(s Snapshot) (Plan, []Problem) {
 		Released:  blocks.released,
 		Wants:     blocks.wants,
 		Awaited:   blocks.awaited,
+		Shut:      s.Shut,
 		Serving:   blocks.serving,
 		Refused:   refused,
 		Overlay:   overlay.Device,

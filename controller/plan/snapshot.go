@@ -45,6 +45,8 @@ type Lease struct {
 	Announced bool
 	Capacity  int64
 	Used      int64
+	// Foreign counts those of Used that other networks of the node gave out.
+	Foreign int64
 	// Idle blocks have been empty for so long that they may go back.
 	Idle bool
 }
@@ -59,7 +61,9 @@ type Snapshot struct {
 	// RIB are the routes learned.
 	RIB []bgp.Route
 	// Leases are the address store's, by block.
-	Leases  map[netip.Prefix]Lease
+	Leases map[netip.Prefix]Lease
+	// Shut are adopted blocks that another network may still give out addresses of.
+	Shut    []netip.Prefix
 	Overlay Overlay
 	// Restarting says that routes of an earlier agent were found in the kernel
 	// when this one started.

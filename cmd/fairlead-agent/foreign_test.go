@@ -1,0 +1,47 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Of host-local's files those are believed that are so new that the pod may have no
+// link yet.
+func TestHostLocal(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	for file, age := range map[string]time.Duration{
+		"cbr0/10.244.7.5": time.Second, "cbr0/10.244.7.6": time.Hour, "cbr0/fd00:7::5": time.Minute, "other/10.244.7.9": time.Second,
+		"cbr0/last_reserved_ip.0": 0, "cbr0/lock": 0, "file": 0, "cbr0/10.244.7.8": -time.Hour,
+	} {
+		path := filepath.Join(dir, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("container\r\neth0"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, now.Add(-age), now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := hostLocal(dir, now)
+	want := []netip.Addr{netip.MustParseAddr("10.244.7.5"), netip.MustParseAddr("10.244.7.9"), netip.MustParseAddr("fd00:7::5")}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	if none, err := hostLocal(filepath.Join(dir, "nowhere"), now); err != nil || len(none) > 0 {
+		t.Errorf("without a folder: %v, %v", none, err)
+	}
+}
+
+func TestBroadcast(t *testing.T) {
+	for prefix, want := range map[string]string{"10.244.7.1/24": "10.244.7.255", "10.244.7.1/30": "10.244.7.3", "10.244.7.1/20": "10.244.15.255"} {
+		if got := broadcast(netip.MustParsePrefix(prefix)); got.String() != want {
+			t.Errorf("%s: %s, want %s", prefix, got, want)
+		}
+	}
+}
