@@ -242,8 +242,8 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 			r.searches++
 			return r.inUse, r.inUseErr
 		},
-		VXLAN:    dataplane.VXLAN{VNI: 4096, Port: 4789},
-		Logger:   slog.New(slog.DiscardHandler),
+		VXLAN:  dataplane.VXLAN{VNI: 4096, Port: 4789},
+		Logger: slog.New(slog.DiscardHandler),
 	}, node.Ports{Intents: r.intents, Speaker: r.speaker, Routes: r.kernel, Store: r.store, Links: r.links, Filter: &r.filter, Runtime: r.runtime, Overlay: r.overlay})
 	return r
 }
