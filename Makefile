@@ -18,8 +18,10 @@ GENERATED := api config/crd charts/fairlead/crds charts/fairlead/files charts/fa
 LAB := ^fairlead.dev/hack/lab(/|$$)
 # More arguments of go test, such as TESTARGS='-run TestRestart -v'.
 TESTARGS ?=
+# The name of what make cluster brings up.
+INSTANCE ?= cluster
 
-.PHONY: help demo test test-units test-lab soak setup lint generate check-generated bench image chart build clean
+.PHONY: help demo cluster test test-units test-lab soak setup lint generate check-generated bench image chart build clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
@@ -29,11 +31,17 @@ demo: build ## A data centre on this machine: pods of two racks talk (root; KEEP
 	go build -o bin/lab ./hack/lab/cmd/lab
 	bin/lab demo
 
+cluster: build ## A Kubernetes of real kubelets, Fairlead installed by Helm; it stays up (root; INSTANCE=name)
+	hack/setup.sh >/dev/null
+	go build -o bin/lab ./hack/lab/cmd/lab
+	bin/lab -i $(INSTANCE) cluster
+
 test: setup check-generated test-units test-lab ## Every layer of tests, the lab last (root)
 
 test-units: ## Layers L0 to L3
 	go test -race -p 2 -timeout 30m $(TESTARGS) $$(go list ./... | grep -Ev '$(LAB)')
 	cd hack/image && go test -timeout 10m $(TESTARGS) ./...
+	cd hack/alert && go test -timeout 10m $(TESTARGS) ./...
 	cd hack/testimage && go test -timeout 10m $(TESTARGS) ./...
 
 test-lab: build ## Layer L4: real agents, real routers, real packets (root)
