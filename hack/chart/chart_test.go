@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,6 +82,12 @@ func render(t *testing.T, args ...string) []*unstructured.Unstructured {
 
 func template(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	// helm reads the chart where the go command does not see it: a test that had not
+	// looked itself would be taken from the cache after the chart has changed.
+	err := filepath.WalkDir(dir, func(_ string, _ fs.DirEntry, err error) error { return err })
+	if err != nil {
+		t.Fatal(err)
+	}
 	return helm(t, append([]string{"template", "fairlead", dir, "--include-crds", "--kube-version=1.32.0", "--namespace=" + namespace}, args...)...)
 }
 
