@@ -90,17 +90,7 @@ func moduleRoot() (string, error) {
 // startCluster starts the API server, then everything that needs it at once.
 func (l *Lab) startCluster(ctx context.Context) error {
 	topo := l.Topology()
-	err := l.phase("api server", func() error {
-		plane, err := kube.Start(ctx, kube.Options{
-			Dir: l.path("kube"), NetNS: nsPath(l.NSName(topology.RoleControlPlane)), Address: topo.ControlPlane(),
-			Instance: l.Instance, Detach: l.opts.Detach,
-		})
-		if err != nil {
-			return err
-		}
-		return l.setCluster(plane)
-	})
-	if err != nil {
+	if err := l.StartControlPlane(ctx, kube.Options{}); err != nil {
 		return err
 	}
 	if err := l.phase("install", func() error { return kube.Install(ctx, l.AdminConfig()) }); err != nil {
@@ -117,6 +107,20 @@ func (l *Lab) startCluster(ctx context.Context) error {
 			g.Go(func() error { return l.startNode(ctx, n.Name) })
 		}
 		return g.Wait()
+	})
+}
+
+// StartControlPlane starts etcd, the API server and what else opts names, in the
+// control plane's namespace; the lab says where everything goes.
+func (l *Lab) StartControlPlane(ctx context.Context, opts kube.Options) error {
+	opts.Dir, opts.NetNS = l.path("kube"), nsPath(l.NSName(topology.RoleControlPlane))
+	opts.Address, opts.Instance, opts.Detach = l.Topology().ControlPlane(), l.Instance, l.opts.Detach
+	return l.phase("api server", func() error {
+		plane, err := kube.Start(ctx, opts)
+		if err != nil {
+			return err
+		}
+		return l.setCluster(plane)
 	})
 }
 
@@ -140,9 +144,6 @@ func (l *Lab) setCluster(plane *kube.ControlPlane) error {
 // attachCluster takes over the cluster of a lab that another process brought up.
 // A lab whose start was cut short may have none.
 func (l *Lab) attachCluster() error {
-	if l.opts.NetworkOnly {
-		return nil
-	}
 	plane, err := kube.Attach(l.path("kube"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -25,17 +25,11 @@ const (
 // with each node of its rack, every router holds every leased block, and every
 // node has a CNI configuration. With NetworkOnly that is the fabric alone.
 func (l *Lab) WaitConverged(ctx context.Context) error {
-	if l.cluster == nil {
+	if l.opts.NetworkOnly {
 		return l.WaitFabric(ctx)
 	}
 	return poll(ctx, convergeBound, pollInterval, "blocks of all nodes on all routers", func(ctx context.Context) error {
-		if err := l.processes.dead(); err != nil {
-			return permanent{err}
-		}
-		if err := l.checkNodeSessions(ctx); err != nil {
-			return err
-		}
-		if err := l.checkBlocks(ctx); err != nil {
+		if err := l.checkRoutes(ctx); err != nil {
 			return err
 		}
 		for _, n := range l.Nodes() {
@@ -45,6 +39,22 @@ func (l *Lab) WaitConverged(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// WaitRoutes is WaitConverged less the CNI configuration, which real machines
+// keep to themselves.
+func (l *Lab) WaitRoutes(ctx context.Context) error {
+	return poll(ctx, convergeBound, pollInterval, "blocks of all nodes on all routers", l.checkRoutes)
+}
+
+func (l *Lab) checkRoutes(ctx context.Context) error {
+	if err := l.processes.dead(); err != nil {
+		return permanent{err}
+	}
+	if err := l.checkNodeSessions(ctx); err != nil {
+		return err
+	}
+	return l.checkBlocks(ctx)
 }
 
 func (l *Lab) checkNodeSessions(ctx context.Context) error {

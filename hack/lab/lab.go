@@ -41,6 +41,10 @@ type Options struct {
 	Bin string `json:"bin"`
 	// NetworkOnly brings up namespaces and routers, and no Kubernetes or Fairlead.
 	NetworkOnly bool `json:"networkOnly"`
+	// Beside runs once the network is laid, beside the start of the routers, and is
+	// part of Up: its error ends the lab. It is for who brings a cluster of another
+	// kind, with NetworkOnly.
+	Beside func(context.Context, *Lab) error `json:"-"`
 	// Detach lets everything outlive this process, for Open.
 	Detach bool `json:"detach"`
 	// ControllerArgs and AgentArgs are appended to the programs' command lines.
@@ -66,7 +70,7 @@ type Lab struct {
 	opts      Options
 	log       *slog.Logger
 	processes *supervisor
-	cluster   *cluster // nil with NetworkOnly
+	cluster   *cluster // nil without Kubernetes
 
 	// owner is the process that brought the lab up, ownerBorn its start time.
 	owner     int
@@ -155,6 +159,9 @@ func (l *Lab) up(ctx context.Context) error {
 	if !l.opts.NetworkOnly {
 		g.Go(func() error { return l.startCluster(gctx) })
 	}
+	if l.opts.Beside != nil {
+		g.Go(func() error { return l.opts.Beside(gctx, l) })
+	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -171,7 +178,9 @@ func (l *Lab) startRouters(ctx context.Context) error {
 	return l.WaitFabric(ctx)
 }
 
-// phase runs f and tells how long it took.
+// Phase runs f and tells OnPhase how long it took.
+func (l *Lab) Phase(name string, f func() error) error { return l.phase(name, f) }
+
 func (l *Lab) phase(name string, f func() error) error {
 	start := time.Now()
 	if err := f(); err != nil {
@@ -207,6 +216,9 @@ func (l *Lab) StartProcess(name string, argv ...string) (*Process, error) {
 	return l.processes.start(name, nil, argv...)
 }
 
+// Dir is the instance's folder, which ends with the lab.
+func (l *Lab) Dir() string { return l.dir }
+
 // Process finds a process by name: NODE-agent, ROUTER-zebra, ROUTER-bgpd,
 // ROUTER-bird, controller.
 func (l *Lab) Process(name string) (*Process, error) { return l.processes.get(name) }
@@ -214,6 +226,13 @@ func (l *Lab) Process(name string) (*Process, error) { return l.processes.get(na
 // Processes are all that the supervisor knows, by name. etcd and the API server
 // belong to the control plane and are not among them.
 func (l *Lab) Processes() []*Process { return l.processes.all() }
+
+// Launch starts a process of a Name, Argv, Env and Deaf, in place of one of its
+// name if that has ended. See StartProcess.
+func (l *Lab) Launch(p *Process) error { return l.processes.launch(p) }
+
+// ForgetProcess drops a process that has ended and is not to be started again.
+func (l *Lab) ForgetProcess(p *Process) error { return l.processes.forget(p) }
 
 // Dead is the error of every process that ended by itself, with the end of its
 // log; nil if none did.

@@ -118,7 +118,7 @@ func (l *Lab) startNode(ctx context.Context, name string) error {
 // its agent is started; WaitConverged waits for its routes. No router is touched.
 func (l *Lab) AddNode(ctx context.Context, rack, name string) (*Node, error) {
 	n, err := l.AddMachine(ctx, rack, name)
-	if err != nil || l.cluster == nil {
+	if err != nil || l.opts.NetworkOnly {
 		return n, err
 	}
 	return n, l.startNode(ctx, name)

@@ -35,7 +35,7 @@ func mapper() meta.RESTMapper {
 	for _, kind := range []string{"Namespace"} {
 		m.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeRoot)
 	}
-	for _, kind := range []string{"Secret", "ServiceAccount", "Event", "Pod"} {
+	for _, kind := range []string{"Secret", "Service", "ServiceAccount", "Event", "Pod"} {
 		m.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	for _, kind := range []string{"AddressPlan", "BGPConfiguration", "BGPNode", "BGPPeer", "IPBlock", "IPPool", "NodeState"} {

@@ -69,7 +69,7 @@ func (l *Lab) PowerOn(ctx context.Context, name string) error {
 	if err := l.lay(ctx, wiring); err != nil {
 		return fmt.Errorf("power on %s: %w", name, err)
 	}
-	if l.cluster == nil {
+	if l.opts.NetworkOnly {
 		return nil
 	}
 	return l.startNode(ctx, name)

@@ -31,6 +31,8 @@ type Process struct {
 	// Argv is the whole command line, with the entry into its namespace.
 	Argv []string `json:"argv"`
 	Env  []string `json:"env,omitempty"`
+	// Deaf says that it ends by SIGKILL alone.
+	Deaf bool `json:"deaf,omitempty"`
 	// Log receives standard output and error, of all its lives.
 	Log string `json:"log"`
 	// Pid and Born (start time in clock ticks since boot) name the process; 0 if it was never started.
@@ -136,8 +138,12 @@ func (p *Process) Running() bool {
 	return err == nil && born == p.Born
 }
 
-// Stop asks the process to end, and kills it if it has not within 5 s.
+// Stop asks the process to end, and kills it if it has not within 5 s, or at once
+// if it would not hear.
 func (p *Process) Stop(ctx context.Context) error {
+	if p.Deaf {
+		return p.Kill9(ctx)
+	}
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err
 	}

@@ -160,6 +160,6 @@ func (l *Lab) down(ctx context.Context) error {
 	}
 	errs = append(errs, l.stopCluster())
 	names, err := l.namespaces()
-	errs = append(errs, err, removeNamespaces(ctx, names), l.removeDir())
+	errs = append(errs, err, removeNamespaces(ctx, names), RemoveCgroups(ctx, CgroupName(l.Instance)), l.removeDir())
 	return errors.Join(errs...)
 }

@@ -55,10 +55,7 @@ func newSupervisor(records, logs string, detach bool, log *slog.Logger) (*superv
 
 // start starts a process that the supervisor does not know yet.
 func (s *supervisor) start(name string, env []string, argv ...string) (*Process, error) {
-	p := &Process{
-		Name: name, Argv: argv, Env: env, Log: filepath.Join(s.logs, name+".log"),
-		record: filepath.Join(s.records, name+".json"), died: s.died, detach: s.detach,
-	}
+	p := s.own(&Process{Name: name, Argv: argv, Env: env})
 	s.mu.Lock()
 	_, known := s.processes[name]
 	if !known {
@@ -69,6 +66,30 @@ func (s *supervisor) start(name string, env []string, argv ...string) (*Process,
 		return nil, fmt.Errorf("start %s: a process of this name is known", name)
 	}
 	return p, p.Start()
+}
+
+// launch starts a process, in place of one of its name if that has ended.
+func (s *supervisor) launch(p *Process) error {
+	if old, err := s.get(p.Name); err == nil {
+		if old.Running() {
+			return fmt.Errorf("start %s: it runs as %d", p.Name, old.Pid)
+		}
+		// Whether the end of its last life was wanted is asked before the next begins.
+		if err := old.waitEnd(context.Background(), stopBound); err != nil {
+			return fmt.Errorf("start %s: %w", p.Name, err)
+		}
+	}
+	s.mu.Lock()
+	s.processes[p.Name] = s.own(p)
+	s.mu.Unlock()
+	return p.Start()
+}
+
+// own says where a process's record and log are, and who hears of its death.
+func (s *supervisor) own(p *Process) *Process {
+	p.Log, p.record = filepath.Join(s.logs, p.Name+".log"), filepath.Join(s.records, p.Name+".json")
+	p.died, p.detach = s.died, s.detach
+	return p
 }
 
 // forget drops a process that is gone for good.

@@ -62,6 +62,9 @@ func (c *ControlPlane) TokenFor(ctx context.Context, namespace, serviceAccount, 
 	return resp.Status.Token, nil
 }
 
+// CA is the certificate, PEM, of who signs all others.
+func (c *ControlPlane) CA() []byte { return c.ca.certPEM }
+
 // WriteKubeconfig writes a client's configuration (0600). Whoever uses the file
 // must reach the API server's address by its own network namespace.
 func (c *ControlPlane) WriteKubeconfig(path string, cfg *rest.Config) error {

@@ -39,6 +39,11 @@ type Options struct {
 	Detach bool
 	// Bin is the folder of the programs. Default: what BinDir finds.
 	Bin string
+	// Managers is the folder of kube-controller-manager and kube-scheduler, which
+	// then run as well. Default: they do not.
+	Managers string
+	// ManagerArgs are appended to kube-controller-manager's command line.
+	ManagerArgs []string
 }
 
 // ControlPlane is a running etcd and kube-apiserver. What starts and stops them
@@ -61,6 +66,9 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 	if err == nil {
 		err = c.StartAPIServer(ctx)
 	}
+	if err == nil {
+		err = c.startManagers()
+	}
 	if err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
@@ -81,10 +89,10 @@ func Attach(dir string) (*ControlPlane, error) {
 	return newControlPlane(dir, s, ca)
 }
 
-// Stop ends the API server, then etcd, and releases what is held for them. The
+// Stop ends the managers, the API server, then etcd, and releases what is held for them. The
 // folder stays, without its state. Stopping twice is no error.
 func (c *ControlPlane) Stop() error {
-	err := errors.Join(c.StopAPIServer(), c.state.Etcd.stop(etcdGrace))
+	err := errors.Join(c.stopManagers(), c.StopAPIServer(), c.state.Etcd.stop(etcdGrace))
 	c.port.release()
 	c.port = nil
 	if err != nil {
@@ -113,7 +121,10 @@ func (c *ControlPlane) Kubectl() string { return filepath.Join(c.state.Bin, "kub
 // PIDs returns the pids of the processes that run now, by program name.
 func (c *ControlPlane) PIDs() map[string]int {
 	pids := map[string]int{}
-	for name, p := range map[string]*process{"etcd": c.state.Etcd, "kube-apiserver": c.state.APIServer} {
+	for name, p := range map[string]*process{
+		"etcd": c.state.Etcd, "kube-apiserver": c.state.APIServer,
+		controllerManager: c.state.ControllerManager, scheduler: c.state.Scheduler,
+	} {
 		if p.alive() {
 			pids[name] = p.PID
 		}
@@ -133,7 +144,10 @@ func prepare(ctx context.Context, opts Options) (*ControlPlane, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make control plane folder: %w", err)
 	}
-	s := state{NetNS: opts.NetNS, Address: opts.Address, Instance: opts.Instance, Detach: opts.Detach, Bin: opts.Bin}
+	s := state{
+		NetNS: opts.NetNS, Address: opts.Address, Instance: opts.Instance, Detach: opts.Detach,
+		Bin: opts.Bin, Managers: opts.Managers, ManagerArgs: opts.ManagerArgs,
+	}
 	if s.Instance == "" {
 		s.Instance = filepath.Base(dir)
 	}
@@ -157,7 +171,7 @@ func prepare(ctx context.Context, opts Options) (*ControlPlane, error) {
 }
 
 func newControlPlane(dir string, s state, ca *authority) (*ControlPlane, error) {
-	admin, err := ca.client("fairlead-lab-admin", []string{"system:masters"})
+	admin, err := ca.client("fairlead-lab-admin", []string{mastersGroup})
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,16 @@ const (
 	servingFile    = "apiserver.crt"
 	servingKeyFile = "apiserver.key"
 	tokenKeyFile   = "sa.key"
+	// What the API server shows kubelets.
+	kubeletClientFile    = "kubelet-client.crt"
+	kubeletClientKeyFile = "kubelet-client.key"
 )
+
+// mastersGroup may do everything, without a role.
+const mastersGroup = "system:masters"
+
+// kubeletClient is who the API server is to kubelets, as kubeadm has it.
+const kubeletClient = "kube-apiserver-kubelet-client"
 
 // The longest that anything here is used.
 const certLifetime = 10 * 365 * 24 * time.Hour
@@ -53,6 +62,10 @@ func newAuthority(dir string, addrs ...netip.Addr) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make token key: %w", err)
 	}
+	kubelets, err := a.client(kubeletClient, []string{mastersGroup})
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make certificate folder: %w", err)
 	}
@@ -62,6 +75,9 @@ func newAuthority(dir string, addrs ...netip.Addr) (*authority, error) {
 		servingFile:    serving.cert,
 		servingKeyFile: serving.key,
 		tokenKeyFile:   keyPEM(tokens),
+
+		kubeletClientFile:    kubelets.cert,
+		kubeletClientKeyFile: kubelets.key,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return nil, fmt.Errorf("write certificates: %w", err)

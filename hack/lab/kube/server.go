@@ -25,7 +25,7 @@ const (
 	etcdMemberName = "lab"
 )
 
-// Service ranges; nothing in the lab uses them.
+// Service ranges.
 const (
 	serviceRange4 = "10.96.0.0/16"
 	serviceRange6 = "fd00:10:96::/112"
@@ -133,6 +133,9 @@ func (c *ControlPlane) apiServerArgs() []string {
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged",
+		"--kubelet-client-certificate=" + pki(kubeletClientFile),
+		"--kubelet-client-key=" + pki(kubeletClientKeyFile),
+		"--kubelet-preferred-address-types=InternalIP",
 	}
 	if c.state.Address.IsLoopback() {
 		// The API refuses loopback endpoints of the kubernetes Service.
@@ -187,11 +190,17 @@ func readyz(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
+// ServiceRange is where Services have their addresses of the first family.
+func (c *ControlPlane) ServiceRange() netip.Prefix { return serviceRange(c.state.Address) }
+
+func serviceRange(primary netip.Addr) netip.Prefix {
+	if primary.Is6() {
+		return netip.MustParsePrefix(serviceRange6)
+	}
+	return netip.MustParsePrefix(serviceRange4)
+}
+
 // serviceAddress is the API server's own Service address in the first range.
 func serviceAddress(primary netip.Addr) netip.Addr {
-	r := serviceRange4
-	if primary.Is6() {
-		r = serviceRange6
-	}
-	return netip.MustParsePrefix(r).Addr().Next()
+	return serviceRange(primary).Addr().Next()
 }

@@ -20,8 +20,13 @@ type state struct {
 	Bin      string     `json:"bin"`
 	Detach   bool       `json:"detach,omitempty"`
 
-	Etcd      *process `json:"etcd,omitempty"`
-	APIServer *process `json:"apiserver,omitempty"`
+	Managers    string   `json:"managers,omitempty"`
+	ManagerArgs []string `json:"managerArgs,omitempty"`
+
+	Etcd              *process `json:"etcd,omitempty"`
+	APIServer         *process `json:"apiserver,omitempty"`
+	ControllerManager *process `json:"controllerManager,omitempty"`
+	Scheduler         *process `json:"scheduler,omitempty"`
 }
 
 // save replaces the file in one step, so that whoever reads it while a process

@@ -11,8 +11,9 @@ const nodeHost = 10
 
 // Where hosts stand in the outside segment: spines from spineHost.
 const (
-	spineHost   = 1
-	outsideHost = 10
+	spineHost           = 1
+	outsideHost         = 10
+	outsideControlPlane = 11
 )
 
 // controlPlaneHost is the control plane's place in the management segment.
@@ -150,6 +151,7 @@ func (t Topology) Owners() map[netip.Addr]string {
 		}
 		if a := t.OutsideAddress(f); a.IsValid() {
 			owners[a] = RoleOutside
+			owners[host(t.Outside.Of(f), outsideControlPlane)] = RoleControlPlane
 			for i, s := range t.Spines {
 				owners[host(t.Outside.Of(f), spineHost+i)] = s.Name
 			}

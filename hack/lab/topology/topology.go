@@ -89,10 +89,11 @@ type Topology struct {
 	SpineASN uint32
 	// Fabric is what the numbered links between ToRs and spines are cut from (/31, /127).
 	Fabric Pair
-	// Management is the IPv4 segment of the control plane and of every node.
+	// Management is the segment of the control plane and of every node, of either family.
 	Management netip.Prefix
 	// Outside is a segment behind the spines with one host, which has routes to the
-	// racks and none to pods; the zero value is none.
+	// racks and none to pods, and with the control plane, whose default route leads
+	// there; the zero value is none.
 	Outside Pair
 	// RouterIDs is the IPv4 range of the routers' BGP identifiers.
 	RouterIDs netip.Prefix

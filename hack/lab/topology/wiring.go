@@ -200,6 +200,15 @@ func (w *wirer) outside(t Topology) {
 	}
 	w.role(RoleOutside, quickAddresses())
 	w.port(spineDownlink, outsidePort+RoleOutside, RoleOutside, nodeUplink, t.Outside.segment(outsideHost)...)
+	// The control plane calls nodes and pods at the addresses that all know them by.
+	w.port(spineDownlink, outsidePort+RoleControlPlane, RoleControlPlane, nodeUplink, t.Outside.segment(outsideControlPlane)...)
+	for _, p := range t.Outside.prefixes() {
+		hops := make([]netip.Addr, len(t.Spines))
+		for i := range t.Spines {
+			hops[i] = host(p, spineHost+i)
+		}
+		w.inside(RoleControlPlane, "%s", routeOver(defaultPrefix(FamilyOf(p.Addr())), hops))
+	}
 	for _, r := range t.Racks {
 		for _, p := range r.Subnet.prefixes() {
 			hops := make([]netip.Addr, len(t.Spines))
@@ -221,8 +230,12 @@ func (r Rack) defaultRoute(f Family) string {
 	for i := range r.ToRs {
 		hops[i] = r.ToRAddress(f, i)
 	}
+	return routeOver(defaultPrefix(f), hops)
+}
+
+func defaultPrefix(f Family) netip.Prefix {
 	all := map[Family]netip.Addr{V4: netip.IPv4Unspecified(), V6: netip.IPv6Unspecified()}[f]
-	return routeOver(netip.PrefixFrom(all, 0), hops)
+	return netip.PrefixFrom(all, 0)
 }
 
 // routeOver is a route by all of some hops on the uplink.

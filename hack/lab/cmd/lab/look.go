@@ -39,7 +39,10 @@ func (p *program) describe(l *lab.Lab) error {
 // become replaces this process by argv inside a role's namespace, so that
 // terminals, signals and exit codes are the command's own.
 func become(l *lab.Lab, role string, argv []string) error {
-	line := l.EnterCommand(role, argv...)
+	return replace(l.EnterCommand(role, argv...))
+}
+
+func replace(line []string) error {
 	path, err := exec.LookPath(line[0])
 	if err != nil {
 		return err
@@ -55,6 +58,13 @@ func (p *program) exec() *cobra.Command {
 			l, err := p.open()
 			if err != nil {
 				return err
+			}
+			if c, err := p.attach(); err == nil && c.Machine(args[0]).Running() {
+				line, err := c.Machine(args[0]).Command(args[1:]...)
+				if err != nil {
+					return err
+				}
+				return replace(line)
 			}
 			return become(l, args[0], args[1:])
 		},

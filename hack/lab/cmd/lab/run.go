@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	root.PersistentFlags().StringVarP(&p.instance, "instance", "i", "demo", "name of the lab")
 	root.PersistentFlags().StringVar(&p.bin, "bin", "", "folder of Fairlead's programs (default $"+lab.BinEnv+", or bin)")
 	root.PersistentFlags().BoolVarP(&p.verbose, "verbose", "v", false, "log what the lab does")
-	root.AddCommand(p.demo(), p.up(), p.down(), p.list(), p.exec(), p.kubectl(), p.fairlead(), p.vtysh(), p.birdc(), p.pod(), p.node())
+	root.AddCommand(p.demo(), p.cluster(), p.up(), p.down(), p.list(), p.exec(), p.enter(), p.kubectl(), p.helm(), p.fairlead(), p.vtysh(), p.birdc(), p.pod(), p.node())
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)

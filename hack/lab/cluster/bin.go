@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"fairlead.dev/hack/lab"
+)
+
+// BinEnv names the folder of kubelet, kube-proxy, the managers, helm and the
+// images. Where it is not set, hack/setup.sh is asked, and builds them the first time.
+const BinEnv = "FAIRLEAD_CLUSTER_BIN"
+
+// ImageEnv names an archive of Fairlead's image. Where it is not set, the image is
+// built from the tree.
+const ImageEnv = "FAIRLEAD_IMAGE"
+
+// ChartEnv names the chart to install. Where it is not set, it is the tree's.
+const ChartEnv = "FAIRLEAD_CHART"
+
+// Repository is the name of Fairlead's image in the cluster, without its tag.
+const Repository = "fairlead.dev/fairlead"
+
+// Tag of the image that nodes have from the start.
+const Tag = "lab"
+
+// tree finds Fairlead's source tree from the working directory upwards.
+func tree() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find Fairlead's tree: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "charts", "fairlead", "Chart.yaml")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("find Fairlead's tree: run this inside of it")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+func findChart(chart string) (string, error) {
+	if chart == "" {
+		chart = os.Getenv(ChartEnv)
+	}
+	if chart == "" {
+		root, err := tree()
+		if err != nil {
+			return "", err
+		}
+		chart = filepath.Join(root, "charts", "fairlead")
+	}
+	return filepath.Abs(chart)
+}
+
+// findPrograms names the folder of Fairlead's own programs, of which a cluster
+// needs none from the host: they are for its user.
+func findPrograms(dir string) (string, error) {
+	if dir == "" {
+		dir = os.Getenv(lab.BinEnv)
+	}
+	if dir == "" {
+		root, err := tree()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(root, "bin")
+	}
+	return filepath.Abs(dir)
+}
+
+// Programs is the folder of kubelet, helm and their like.
+func (c *Cluster) Programs() string { return c.bin }
+
+// binDir finds the programs, and builds them if need be.
+func binDir(ctx context.Context) (string, error) {
+	if dir := os.Getenv(BinEnv); dir != "" {
+		return dir, nil
+	}
+	root, err := tree()
+	if err != nil {
+		return "", err
+	}
+	out, err := output(ctx, root, filepath.Join(root, "hack", "setup.sh"), "cluster")
+	if err != nil {
+		return "", fmt.Errorf("build the cluster's programs: %w", err)
+	}
+	return strings.TrimSpace(out), nil
+}
+
+// BuildImage builds Fairlead's image from the tree under a tag into an archive.
+func BuildImage(ctx context.Context, archive, tag string) error {
+	root, err := tree()
+	if err != nil {
+		return err
+	}
+	arch, err := output(ctx, root, "go", "env", "GOARCH")
+	if err != nil {
+		return fmt.Errorf("build image: %w", err)
+	}
+	_, err = output(ctx, filepath.Join(root, "hack", "image"),
+		"go", "run", ".", "-o", archive, "-arch", strings.TrimSpace(arch), "-name", Repository, "-tag", tag)
+	if err != nil {
+		return fmt.Errorf("build image: %w", err)
+	}
+	return nil
+}
+
+// output runs a command that may take minutes, such as a build.
+func output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(said.String()))
+	}
+	return string(out), nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fairlead.dev/hack/lab"
+	"fairlead.dev/hack/lab/cluster"
+)
+
+func (p *program) cluster() *cobra.Command {
+	var proxy string
+	var bare bool
+	c := &cobra.Command{
+		Use: "cluster", Short: "Bring a Kubernetes of real kubelets up, Fairlead installed by Helm, and leave it", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.bringCluster(c.Context(), cluster.ProxyMode(proxy), bare)
+		},
+	}
+	c.Flags().StringVar(&proxy, "proxy", string(cluster.NFTables), "kube-proxy's mode: nftables or iptables")
+	c.Flags().BoolVar(&bare, "bare", false, "do not install Fairlead: nodes stay NotReady")
+	return c
+}
+
+func (p *program) bringCluster(ctx context.Context, proxy cluster.ProxyMode, bare bool) (err error) {
+	start := time.Now()
+	c, err := cluster.Up(ctx, cluster.Options{
+		Proxy: proxy,
+		Lab: lab.Options{
+			Instance: p.instance, Bin: p.bin, Detach: true, Log: p.log(), Diagnosis: p.errs,
+			OnPhase: func(phase string, took time.Duration) {
+				fmt.Fprintf(p.out, "%6.1f s  %-12s took %.1f s\n", time.Since(start).Seconds(), phase, took.Seconds())
+			},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Down(context.WithoutCancel(ctx)))
+		}
+	}()
+	if !bare {
+		if err := c.Phase("fairlead", func() error { return c.Install(ctx, nil) }); err != nil {
+			return err
+		}
+		if err := c.Phase("pods talk", func() error { return c.Check(ctx) }); err != nil {
+			return err
+		}
+	}
+	return p.introduce(ctx, c)
+}
+
+// introduce shows the cluster, and how it is reached.
+func (p *program) introduce(ctx context.Context, c *cluster.Cluster) error {
+	for _, args := range [][]string{{"get", "nodes", "-o", "wide"}, {"get", "pods", "-A", "-o", "wide"}} {
+		out, err := c.Kubectl(ctx, args...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.out, "\n$ kubectl %s\n%s", strings.Join(args, " "), out)
+	}
+	fmt.Fprintf(p.out, "\nThe cluster stays up. It is reached in its own network namespace:\n")
+	for _, hint := range []string{"kubectl get nodes", "helm list -A", "fairlead status", "exec n1 -- ip route", "enter", "down"} {
+		fmt.Fprintf(p.out, "  %s -i %s %s\n", os.Args[0], c.Instance, hint)
+	}
+	fmt.Fprintf(p.out, "enter is a shell for other tools, with KUBECONFIG=%s\n", c.AdminKubeconfig())
+	return nil
+}
