@@ -8,9 +8,11 @@ package fake
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 
 	"fairlead.dev/bgp"
 )
@@ -26,6 +28,7 @@ type Speaker struct {
 	applied []bgp.Config
 	failure error
 	unread  error
+	taken   int32 // a port, 0 for none
 }
 
 // New returns a speaker that does nothing until the first Apply.
@@ -43,6 +46,13 @@ func (s *Speaker) Apply(ctx context.Context, cfg bgp.Config) error {
 	want, err := bgp.Sift(cfg)
 	if errors.Is(err, bgp.ErrGlobal) {
 		return err
+	}
+	if s.taken != 0 && want.Global.ListenPort == s.taken && s.have.Global.ListenPort != s.taken {
+		taken := fmt.Errorf("start BGP on port %d: %w", s.taken, syscall.EADDRINUSE)
+		if !s.started {
+			return taken
+		}
+		want.Global, err = s.have.Global, errors.Join(err, taken)
 	}
 	s.applied = append(s.applied, want)
 	ops := bgp.Diff(want, s.have)
@@ -130,6 +140,14 @@ func (s *Speaker) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failure = err
+}
+
+// TakePort makes every Apply fail that begins to listen there, as far as that
+// concerns the port; 0 frees it.
+func (s *Speaker) TakePort(port int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = port
 }
 
 // FailRoutes makes Routes fail from now on; nil makes it work again.

@@ -70,6 +70,7 @@ type Agent struct {
 	overlay     overlay
 	finder      finder
 	moving      moveIn
+	listen      listening
 }
 
 // New returns an Agent over its ports.
@@ -224,7 +225,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	snapshot.NAT, lookErr = a.ports.Filter.Look()
 	p, problems, device, overlayErr := a.compute(snapshot)
 	a.logProblems(problems)
-	if a.engine != p.BGP.Global {
+	if a.engine != p.BGP.Global || a.listen.renewed() {
 		// BGP does not run, or is about to start anew: its RIB will be empty and
 		// is not to be believed before its time, which does not begin yet.
 		a.ribComplete, heard = false, nil
@@ -234,6 +235,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	filterErr := a.ports.Filter.Apply(p.Filter)
 	done := a.apply(ctx, p, device, a.mayPrune(p.BGP.Peers, heard) && ribErr == nil)
 	done.err = errors.Join(prepareErr, adoptErr, moveErr, ribErr, lookErr, overlayErr, filterErr, findErr, done.err)
+	problems = append(problems, a.listen.problem(p, a.opts.Name)...)
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
 	v.State.BootID = a.bootID
 	tell(&v.State, snapshot, found)

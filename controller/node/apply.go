@@ -53,7 +53,7 @@ func (a *Agent) apply(ctx context.Context, p plan.Plan, device dataplane.Overlay
 
 	config := p.Announceable(routes, a.served(p.Unheld(routes)))
 	storeErr = errors.Join(storeErr, a.note(p.Leases, config.Announce))
-	speakErr := a.ports.Speaker.Apply(ctx, config)
+	speakErr := a.speak(ctx, config)
 	if bgp.OnlyPeers(speakErr) {
 		a.engine, out.announced = p.BGP.Global, config.Announce
 		speakErr, out.peerErr = nil, speakErr
