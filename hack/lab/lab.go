@@ -139,7 +139,7 @@ func newLab(opts Options) (*Lab, error) {
 		}
 	}
 	return &Lab{
-		Instance: opts.Instance, topo: topo, dir: filepath.Join(baseDir, opts.Instance), opts: opts, log: opts.Log,
+		Instance: opts.Instance, topo: topo, dir: filepath.Join(BaseDir, opts.Instance), opts: opts, log: opts.Log,
 	}, nil
 }
 

@@ -269,5 +269,5 @@ func TestFailedUpLeavesNothing(t *testing.T) {
 	if err == nil {
 		t.Fatal("Up succeeded though it was cancelled")
 	}
-	assertNothingLeft(t, &Lab{Instance: instance, dir: filepath.Join(baseDir, instance)}, nil)
+	assertNothingLeft(t, &Lab{Instance: instance, dir: filepath.Join(BaseDir, instance)}, nil)
 }

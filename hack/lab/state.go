@@ -15,9 +15,9 @@ import (
 	"fairlead.dev/hack/lab/topology"
 )
 
-// baseDir holds a folder for each instance, each a tmpfs of its own: nodes keep
+// BaseDir holds a folder for each instance, each a tmpfs of its own: nodes keep
 // their address stores there, which must not outlive the kernel's state.
-const baseDir = "/run/fairlead-lab"
+const BaseDir = "/run/fairlead-lab"
 
 const stateFile = "state.json"
 
@@ -62,7 +62,7 @@ func Open(instance string, log *slog.Logger) (*Lab, error) {
 	}
 	s.Options.Log = log
 	l := &Lab{
-		Instance: instance, topo: s.Topology, dir: filepath.Join(baseDir, instance), opts: s.Options, pods: s.Pods,
+		Instance: instance, topo: s.Topology, dir: filepath.Join(BaseDir, instance), opts: s.Options, pods: s.Pods,
 		owner: s.Owner, ownerBorn: s.OwnerBorn, log: log,
 	}
 	if l.processes, err = newSupervisor(l.path("processes"), l.path("logs"), true, log); err != nil {
@@ -72,7 +72,7 @@ func Open(instance string, log *slog.Logger) (*Lab, error) {
 }
 
 func loadState(instance string) (state, error) {
-	data, err := os.ReadFile(filepath.Join(baseDir, instance, stateFile))
+	data, err := os.ReadFile(filepath.Join(BaseDir, instance, stateFile))
 	if err != nil {
 		return state{}, err
 	}
@@ -93,7 +93,7 @@ func Remove(ctx context.Context, instance string, log *slog.Logger) error {
 	if err == nil {
 		return l.Down(ctx)
 	}
-	l = &Lab{Instance: instance, dir: filepath.Join(baseDir, instance), log: log}
+	l = &Lab{Instance: instance, dir: filepath.Join(BaseDir, instance), log: log}
 	names, listErr := l.namespaces()
 	if _, statErr := os.Stat(l.dir); len(names) == 0 && statErr != nil {
 		return errors.Join(err, listErr)
@@ -104,7 +104,7 @@ func Remove(ctx context.Context, instance string, log *slog.Logger) error {
 
 // Instances lists the labs of this machine, up or half gone.
 func Instances() ([]string, error) {
-	entries, err := os.ReadDir(baseDir)
+	entries, err := os.ReadDir(BaseDir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -122,7 +122,7 @@ func Instances() ([]string, error) {
 // makeDir makes the instance's folder, which must not be there: it is what
 // keeps two labs of one name apart.
 func (l *Lab) makeDir() error {
-	if err := os.MkdirAll(baseDir, 0o755); err != nil {
+	if err := os.MkdirAll(BaseDir, 0o755); err != nil {
 		return fmt.Errorf("make folder of labs: %w", err)
 	}
 	if err := os.Mkdir(l.dir, 0o755); errors.Is(err, os.ErrExist) {
@@ -145,7 +145,7 @@ func (l *Lab) removeDir() error {
 		return fmt.Errorf("remove the lab's folder: %w", err)
 	}
 	// The folder of all labs goes with its last one.
-	if err := os.Remove(baseDir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(BaseDir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove the folder of labs: %w", err)
 	}
 	return nil

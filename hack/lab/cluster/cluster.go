@@ -42,6 +42,8 @@ type Options struct {
 	// Image is an archive of Fairlead's image under Repository:Tag. Default:
 	// ImageEnv, then what is built from the tree.
 	Image string `json:"-"`
+	// NoImage leaves Fairlead's image out, for clusters that never get it.
+	NoImage bool `json:"-"`
 	// Chart is the folder or archive of Fairlead's chart. Default: ChartEnv, then
 	// that of the tree.
 	Chart string `json:"chart"`
@@ -172,6 +174,9 @@ func (c *Cluster) prepareImages(ctx context.Context) error {
 	all, err := archives(c.bin)
 	if err != nil {
 		return err
+	}
+	if c.opts.NoImage {
+		return c.importImages(ctx, all)
 	}
 	image := c.opts.Image
 	if image == "" {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"fairlead.dev/hack/lab"
 )
@@ -46,6 +49,37 @@ func (c *Cluster) PowerOn(ctx context.Context, name string) error {
 	}
 	if err := c.Machine(name).start(ctx); err != nil {
 		return fmt.Errorf("power on %s: %w", name, err)
+	}
+	return nil
+}
+
+// WaitPods waits until all pods of a node run, each with containers that were
+// started since: those that the API remembers from before a boot are not meant.
+func (c *Cluster) WaitPods(ctx context.Context, node string, since time.Time) error {
+	// The API has no more than seconds.
+	since = since.Truncate(time.Second)
+	return c.eventually(ctx, "pods of "+node, func(ctx context.Context) error {
+		var list corev1.PodList
+		if err := c.Client().List(ctx, &list); err != nil {
+			return fmt.Errorf("list pods: %w", err)
+		}
+		for _, pod := range list.Items {
+			if pod.Spec.NodeName != node || pod.DeletionTimestamp != nil {
+				continue
+			}
+			if err := startedSince(pod, since); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func startedSince(pod corev1.Pod, since time.Time) error {
+	for _, status := range pod.Status.ContainerStatuses {
+		if !status.Ready || status.State.Running == nil || status.State.Running.StartedAt.Time.Before(since) {
+			return fmt.Errorf("container %s of pod %s is not ready since %s", status.Name, pod.Name, since)
+		}
 	}
 	return nil
 }

@@ -10,35 +10,41 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead.dev/hack/lab"
 	"fairlead.dev/hack/lab/cluster"
+	"fairlead.dev/hack/lab/topology"
 )
 
 func (p *program) cluster() *cobra.Command {
-	var proxy string
+	var opts cluster.Options
+	var only int
 	var bare bool
 	c := &cobra.Command{
 		Use: "cluster", Short: "Bring a Kubernetes of real kubelets up, Fairlead installed by Helm, and leave it", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.bringCluster(c.Context(), cluster.ProxyMode(proxy), bare)
+			if only != 0 {
+				if only != 4 && only != 6 {
+					return fmt.Errorf("--only %d: want 4 or 6", only)
+				}
+				topo := topology.Default().Only(topology.Family(only))
+				opts.Lab.Topology = &topo
+			}
+			return p.bringCluster(c.Context(), opts, bare)
 		},
 	}
-	c.Flags().StringVar(&proxy, "proxy", string(cluster.NFTables), "kube-proxy's mode: nftables or iptables")
-	c.Flags().BoolVar(&bare, "bare", false, "do not install Fairlead: nodes stay NotReady")
+	c.Flags().StringVar((*string)(&opts.Proxy), "proxy", string(cluster.NFTables), "kube-proxy's mode: nftables or iptables")
+	c.Flags().IntVar(&only, "only", 0, "one address family, 4 or 6, in place of both")
+	c.Flags().BoolVar(&bare, "bare", false, "leave the installation to you: nodes are NotReady until then")
 	return c
 }
 
-func (p *program) bringCluster(ctx context.Context, proxy cluster.ProxyMode, bare bool) (err error) {
+func (p *program) bringCluster(ctx context.Context, opts cluster.Options, bare bool) (err error) {
 	start := time.Now()
-	c, err := cluster.Up(ctx, cluster.Options{
-		Proxy: proxy,
-		Lab: lab.Options{
-			Instance: p.instance, Bin: p.bin, Detach: true, Log: p.log(), Diagnosis: p.errs,
-			OnPhase: func(phase string, took time.Duration) {
-				fmt.Fprintf(p.out, "%6.1f s  %-12s took %.1f s\n", time.Since(start).Seconds(), phase, took.Seconds())
-			},
-		},
-	})
+	opts.Lab.Instance, opts.Lab.Bin, opts.Lab.Detach = p.instance, p.bin, true
+	opts.Lab.Log, opts.Lab.Diagnosis = p.log(), p.errs
+	opts.Lab.OnPhase = func(phase string, took time.Duration) {
+		fmt.Fprintf(p.out, "%6.1f s  %-12s took %.1f s\n", time.Since(start).Seconds(), phase, took.Seconds())
+	}
+	c, err := cluster.Up(ctx, opts)
 	if err != nil {
 		return err
 	}

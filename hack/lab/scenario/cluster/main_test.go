@@ -28,6 +28,7 @@ func TestCluster(t *testing.T) {
 	labtest.Run(t, s.Lab, s.settled, []labtest.Scenario{
 		{Name: "nodes", Run: s.nodes},
 		{Name: "pods talk", Run: s.talk},
+		{Name: "reboot", Run: s.reboot},
 	})
 }
 
@@ -66,7 +67,7 @@ func up(t *testing.T, opts cluster.Options) *scene {
 		if err := c.Down(ctx); err != nil {
 			t.Error(err)
 		}
-		nothingLeft(t, c)
+		labtest.NothingLeft(t, c.Instance)
 	})
 	return &scene{c}
 }
