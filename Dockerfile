@@ -1,4 +1,5 @@
-# The same content as "make image", which needs no Docker.
+# The same content as "make image", which needs no Docker; hack/image compares them.
+# With an SBOM: docker buildx build --sbom=true --platform linux/amd64,linux/arm64 .
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 ARG TARGETARCH
 WORKDIR /src
@@ -10,7 +11,14 @@ RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -buildvcs=aut
 RUN GOARCH=$TARGETARCH hack/plugins/build.sh /bin-out
 
 FROM scratch
+ARG VERSION=dev
 COPY --from=build /bin-out/ /bin/
 ENV PATH=/bin
+WORKDIR /
+USER 65532:65532
 ENTRYPOINT ["/bin/fairlead"]
-LABEL org.opencontainers.image.title=fairlead org.opencontainers.image.licenses=Apache-2.0
+LABEL org.opencontainers.image.title="fairlead" \
+      org.opencontainers.image.description="BGP routing control plane for Kubernetes" \
+      org.opencontainers.image.url="https://fairlead.dev" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.licenses="Apache-2.0"

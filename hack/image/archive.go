@@ -17,10 +17,11 @@ import (
 type platformImage struct {
 	image v1.Image
 	arch  string
+	sbom  []byte
 }
 
 // writeArchive writes an OCI image layout, as a tar, that holds one index of all
-// the images under the reference. It returns the index's digest.
+// the images and their SBOMs under the reference. It returns the index's digest.
 func writeArchive(path, reference string, images []platformImage, work string) (v1.Hash, error) {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range images {
@@ -28,6 +29,14 @@ func writeArchive(path, reference string, images []platformImage, work string) (
 			Add:        p.image,
 			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: p.arch}},
 		})
+	}
+	// After the images: what takes the first of an index takes one that runs.
+	for _, p := range images {
+		about, err := attestation(p.image, p.sbom)
+		if err != nil {
+			return v1.Hash{}, fmt.Errorf("attest SBOM for %s: %w", p.arch, err)
+		}
+		index = mutate.AppendManifests(index, about)
 	}
 	l, err := layout.Write(work, empty.Index)
 	if err != nil {

@@ -47,10 +47,14 @@ func newImage(bin, arch, version string) (v1.Image, error) {
 		Env:        []string{"PATH=/bin"},
 		Entrypoint: []string{"/bin/fairlead"},
 		WorkingDir: "/",
+		// Nobody. The agent, whose node's folders are root's, is made root by the chart.
+		User: "65532:65532",
 		Labels: map[string]string{
-			"org.opencontainers.image.title":    "fairlead",
-			"org.opencontainers.image.version":  version,
-			"org.opencontainers.image.licenses": "Apache-2.0",
+			"org.opencontainers.image.title":       "fairlead",
+			"org.opencontainers.image.description": "BGP routing control plane for Kubernetes",
+			"org.opencontainers.image.url":         "https://fairlead.dev",
+			"org.opencontainers.image.version":     version,
+			"org.opencontainers.image.licenses":    "Apache-2.0",
 		},
 	}
 	img, err = mutate.ConfigFile(img, file)

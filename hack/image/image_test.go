@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -44,7 +45,7 @@ func archive(t *testing.T) (path, digest string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		images = append(images, platformImage{img, arch})
+		images = append(images, platformImage{img, arch, []byte(`{"of": "` + arch + `"}`)})
 	}
 	path = filepath.Join(dir, "out", "image.tar")
 	hash, err := writeArchive(path, "example.org/fairlead:1.2.3", images, filepath.Join(dir, "layout"))
@@ -81,9 +82,6 @@ func TestArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := validate.Index(index); err != nil {
-		t.Errorf("layout: %v", err)
-	}
 	top, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +100,11 @@ func TestArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n := len(manifest.Manifests); n != 4 {
+		t.Fatalf("%d manifests, want one for each architecture and one about each", n)
+	}
 	for i, arch := range []string{"amd64", "arm64"} {
+		checkAttestation(t, images, manifest.Manifests[i+2], arch, manifest.Manifests[i].Digest)
 		m := manifest.Manifests[i]
 		if m.Platform.Architecture != arch || m.Platform.OS != "linux" {
 			t.Errorf("image %d is for %v, want %s", i, m.Platform, arch)
@@ -111,16 +113,50 @@ func TestArchive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := validate.Image(img); err != nil {
+			t.Errorf("image for %s: %v", arch, err)
+		}
 		config, err := img.ConfigFile()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if config.Architecture != arch || !slices.Equal(config.Config.Env, []string{"PATH=/bin"}) {
+		if config.Architecture != arch || !slices.Equal(config.Config.Env, []string{"PATH=/bin"}) || config.Config.User != "65532:65532" {
 			t.Errorf("configuration %+v", config)
 		}
 		content := mutate.Extract(img)
 		defer content.Close()
 		checkFiles(t, arch, files(t, content))
+	}
+}
+
+// checkAttestation reads the SBOM of one image from the manifest about it.
+func checkAttestation(t *testing.T, index v1.ImageIndex, about v1.Descriptor, arch string, of v1.Hash) {
+	t.Helper()
+	if p := about.Platform; p.OS != "unknown" || p.Architecture != "unknown" || about.Annotations["vnd.docker.reference.digest"] != of.String() {
+		t.Errorf("attestation for %v of %v, want %s and no platform", p, about.Annotations, of)
+	}
+	img, err := index.Image(about.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := img.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatalf("%d layers, error %v", len(layers), err)
+	}
+	content, err := layers[0].Compressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer content.Close()
+	var statement struct {
+		Subject   []struct{ Digest map[string]string }
+		Predicate struct{ Of string }
+	}
+	if err := json.NewDecoder(content).Decode(&statement); err != nil {
+		t.Fatal(err)
+	}
+	if len(statement.Subject) != 1 || statement.Subject[0].Digest["sha256"] != of.Hex || statement.Predicate.Of != arch {
+		t.Errorf("statement %+v, want one on %s of %s", statement, of, arch)
 	}
 }
 

@@ -48,11 +48,21 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("make image for %s: %w", arch, err)
 		}
-		images = append(images, platformImage{img, arch})
+		document, err := sbom(bin, arch, *tag)
+		if err != nil {
+			return fmt.Errorf("make SBOM for %s: %w", arch, err)
+		}
+		images = append(images, platformImage{img, arch, document})
 	}
 	digest, err := writeArchive(*out, *name+":"+*tag, images, filepath.Join(work, "layout"))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", *out, err)
+	}
+	for _, p := range images {
+		beside := strings.TrimSuffix(*out, ".tar") + "-" + p.arch + ".spdx.json"
+		if err := os.WriteFile(beside, p.sbom, 0o644); err != nil {
+			return fmt.Errorf("write SBOM: %w", err)
+		}
 	}
 	fmt.Fprintf(stdout, "%s  %s:%s  %s\n", *out, *name, *tag, digest)
 	return nil
