@@ -27,6 +27,9 @@ type Way struct {
 	Target netip.AddrPort
 	// Port is the receiver's, at all of its addresses. Default: any free one.
 	Port uint16
+	// Answered has the receiver answer the first packet, so that the connection
+	// trackers on the way take the flow for one that is established.
+	Answered bool
 }
 
 // Flow is a stream of packets that goes on until Stop.
@@ -170,7 +173,14 @@ func (f *Flow) receive() {
 		if err != nil || n != size || binary.BigEndian.Uint64(b[:]) != f.id {
 			continue // an ICMP error, or not ours
 		}
-		if f.tally.note(binary.BigEndian.Uint64(b[8:]), from.Addr().Unmap()) && f.received.Add(1) == f.total.Load() {
+		if !f.tally.note(binary.BigEndian.Uint64(b[8:]), from.Addr().Unmap()) {
+			continue
+		}
+		received := f.received.Add(1)
+		if received == 1 && f.way.Answered {
+			_, _ = f.in.WriteToUDPAddrPort(nil, from) // that it was lost the flow shows
+		}
+		if received == f.total.Load() {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -138,5 +139,21 @@ func TestRefused(t *testing.T) {
 	f := start(t, Way{From: from, To: to, Target: netip.MustParseAddrPort("198.51.100.2:7000")})
 	if c := f.end(t); c.Refused == nil || c.Received != 0 || c.Sent == 0 {
 		t.Errorf("without a route: %v", c)
+	}
+}
+
+// Connection tracking takes a flow for established once it was answered.
+func TestAnswered(t *testing.T) {
+	from, between, to := path(t)
+	between.Run(t, "nft", "add table inet watch; add chain inet watch way { type filter hook forward priority 0; }; "+
+		"add rule inet watch way ct state established counter")
+	for _, answered := range []bool{false, true} {
+		f := start(t, Way{From: from, To: to, Target: netip.MustParseAddrPort("198.51.100.2:0"), Answered: answered})
+		f.await(t, 100)
+		f.end(t)
+		rules := between.Run(t, "nft", "list", "table", "inet", "watch")
+		if nobody := strings.Contains(rules, "packets 0"); nobody == answered {
+			t.Errorf("answered %v:\n%s", answered, rules)
+		}
 	}
 }

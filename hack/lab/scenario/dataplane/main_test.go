@@ -48,6 +48,7 @@ func TestDataplane(t *testing.T) {
 		{Name: "pods talk to the outside", Run: s.natOutgoing},
 		{Name: "pods of a pool that drains talk to the outside", Run: s.poolDrains},
 		{Name: "a ToR dies under connections to the outside", Run: s.torDies},
+		{Name: "a node has a firewalld", Run: s.firewalld},
 		{Name: "a pod sends from others' addresses", Run: s.spoofed},
 		{Name: "a pod claims to be others and a router", Run: s.claimed},
 		{Name: "the gateway's address has no services", Run: s.gatewayServes},
