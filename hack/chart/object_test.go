@@ -111,14 +111,16 @@ func TestMounts(t *testing.T) {
 			"install-cni": {"settings /etc/fairlead ro", "cni-bin /opt/cni/bin"},
 			"agent": {
 				"settings /etc/fairlead ro", "machine-id /etc/machine-id ro", "run /run/fairlead", "state /var/lib/fairlead",
-				"cni-conf /etc/cni/net.d", "netns /run/netns ro HostToContainer", "sysctls /host/proc/sys/net",
+				"cni-conf /etc/cni/net.d", "netns /run/netns ro HostToContainer",
+				"docker-netns /run/docker/netns ro HostToContainer", "cni-state /var/lib/cni ro", "sysctls /host/proc/sys/net",
 			},
 		},
 		"testdata/values.yaml": {
 			"install-cni": {"settings /etc/fairlead ro", "cni-bin /srv/cni/bin"},
 			"agent": {
 				"settings /etc/fairlead ro", "machine-id /etc/machine-id ro", "run /run/other", "state /srv/fairlead",
-				"cni-conf /srv/cni/conf", "netns /run/netns ro HostToContainer", "sysctls /host/proc/sys/net",
+				"cni-conf /srv/cni/conf", "netns /run/netns ro HostToContainer",
+				"docker-netns /run/docker/netns ro HostToContainer", "cni-state /var/lib/cni ro", "sysctls /host/proc/sys/net",
 			},
 		},
 	} {
