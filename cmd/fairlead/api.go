@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -23,6 +24,8 @@ type objects struct {
 	blocks   v1alpha1.IPBlockList
 	bgpNodes v1alpha1.BGPNodeList
 	states   v1alpha1.NodeStateList
+	// notes say what no object of ours tells.
+	notes []string
 }
 
 // loadAPI reads the cluster from the API server.
@@ -53,7 +56,7 @@ func restConfig(kubeconfig, kubeContext string) (*rest.Config, error) {
 func listObjects(ctx context.Context, cfg *rest.Config) (objects, error) {
 	var o objects
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return o, fmt.Errorf("register kinds: %w", err)
 		}
@@ -78,13 +81,16 @@ func listObjects(ctx context.Context, cfg *rest.Config) (objects, error) {
 			return o, fmt.Errorf("list %s: %w", l.kind, err)
 		}
 	}
+	if note := policyNote(ctx, c); note != "" {
+		o.notes = append(o.notes, note)
+	}
 	return o, nil
 }
 
 // fromAPI joins what the API server holds about each node.
 func fromAPI(o objects, now time.Time) facts {
 	f := facts{
-		at: now, leases: true,
+		at: now, leases: true, notes: o.notes,
 		pools: o.pools.Items, configs: o.configs.Items, bgpPeers: o.bgpPeers.Items, blocks: o.blocks.Items,
 	}
 	byName := map[string]*node{}

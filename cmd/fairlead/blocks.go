@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -24,6 +25,10 @@ type blockRow struct {
 	Advertised *bool  `json:"advertised,omitempty"`
 	// IPAMOnly blocks are for fairlead-ipam: neither routed nor announced.
 	IPAMOnly bool `json:"ipamOnly,omitempty"`
+	// Adopted blocks are podCIDRs, and Foreign counts the addresses that another network
+	// of the node uses.
+	Adopted bool  `json:"adopted,omitempty"`
+	Foreign int64 `json:"foreign,omitempty"`
 	// Closed blocks give out no address.
 	Closed bool `json:"closed,omitempty"`
 	// Note says why this is not the present state, "" if it is.
@@ -64,7 +69,7 @@ func blockRows(f facts) []blockRow {
 	for _, l := range f.blocks {
 		r := blockRow{
 			CIDR: l.Spec.CIDR, Node: l.Spec.NodeName, Pool: l.Spec.PoolName,
-			State: string(l.Spec.State), IPAMOnly: l.Spec.IPAMOnly, Note: notes[l.Spec.NodeName],
+			State: string(l.Spec.State), IPAMOnly: l.Spec.IPAMOnly, Adopted: l.Spec.Adopted, Note: notes[l.Spec.NodeName],
 		}
 		k := key{l.Spec.NodeName, string(l.UID)}
 		if b, ok := reported[k]; ok {
@@ -88,6 +93,7 @@ func blockRows(f facts) []blockRow {
 func (r *blockRow) report(b v1alpha1.BlockStatus) {
 	r.Used, r.Capacity = &b.Used, &b.Capacity
 	r.Programmed, r.Advertised = &b.Programmed, &b.Advertised
+	r.Foreign = b.Foreign
 	r.IPAMOnly, r.Closed = r.IPAMOnly || b.IPAMOnly, b.Closed
 }
 
@@ -120,7 +126,13 @@ func blockTable(rows []blockRow) table {
 		if r.IPAMOnly {
 			note = joinNotes(note, "for fairlead-ipam only")
 		}
-		if r.Closed && r.State == string(v1alpha1.BlockLeased) {
+		if r.Foreign > 0 {
+			note = joinNotes(note, fmt.Sprintf("%d addresses are another network's", r.Foreign))
+		}
+		switch closed := r.Closed && r.State == string(v1alpha1.BlockLeased); {
+		case closed && r.Adopted:
+			note = joinNotes(note, "moves in")
+		case closed:
 			note = joinNotes(note, "is given back")
 		}
 		t.rows = append(t.rows, []string{r.Node, r.CIDR, r.Pool, r.State, used, programmed, advertised, note})

@@ -26,6 +26,8 @@ type facts struct {
 	routes []view.Route
 	// problems that no condition of an object tells.
 	problems []problem
+	// notes are what to know beside, and no problems.
+	notes []string
 }
 
 // node is one node and what its agent reports.

@@ -18,6 +18,8 @@ type summary struct {
 	Pools    []poolRow    `json:"pools,omitempty"`
 	Nodes    []nodeRow    `json:"nodes"`
 	Peers    []peerSumRow `json:"peers,omitempty"`
+	// Notes are what to know beside: all may be well.
+	Notes []string `json:"notes,omitempty"`
 }
 
 type poolRow struct {
@@ -90,7 +92,7 @@ could not be found out.`,
 }
 
 func summarize(f facts) summary {
-	s := summary{Problems: problems(f), Nodes: []nodeRow{}}
+	s := summary{Problems: problems(f), Nodes: []nodeRow{}, Notes: f.notes}
 	s.Well = len(s.Problems) == 0
 	if s.Well {
 		s.Problems = []problem{}
@@ -127,7 +129,7 @@ func (n node) row() nodeRow {
 	for _, b := range n.report.Blocks {
 		if !b.IPAMOnly { // else they are no pod's
 			c.AddressesUsed += b.Used
-			c.AddressCapacity += b.Capacity
+			c.AddressCapacity += min(b.Capacity, mostCapacity)
 		}
 	}
 	r.Report = &c
@@ -139,6 +141,9 @@ func (n node) row() nodeRow {
 	}
 	return r
 }
+
+// mostCapacity bounds what one block counts for: sums of IPv6 subnets overflow.
+const mostCapacity = 1 << 40
 
 // ready is the Ready condition's status.
 func ready(conditions []metav1.Condition) string {
@@ -162,6 +167,9 @@ func (s summary) tables(f facts) []table {
 	ts = append(ts, s.nodeTable())
 	if f.leases {
 		ts = append(ts, s.peerTable())
+	}
+	for _, note := range s.Notes {
+		ts = append(ts, table{empty: "Note: " + note})
 	}
 	return ts
 }

@@ -84,5 +84,10 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// ratio writes "3/4".
-func ratio(part, whole int64) string { return fmt.Sprintf("%d/%d", part, whole) }
+// ratio writes "3/4", and of what is as large as an IPv6 subnet "3/many".
+func ratio(part, whole int64) string {
+	if whole >= mostCapacity {
+		return fmt.Sprintf("%d/many", part)
+	}
+	return fmt.Sprintf("%d/%d", part, whole)
+}

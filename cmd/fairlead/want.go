@@ -56,6 +56,8 @@ func (w want) note(pools []v1alpha1.IPPool) string {
 		return "the pool is gone"
 	case pools[i].Spec.EffectiveState() != v1alpha1.PoolActive:
 		return "the pool is " + string(pools[i].Spec.EffectiveState())
+	case pools[i].Spec.EffectiveSource() == v1alpha1.SourceNodeSpec:
+		return "its podCIDR is all that the node has"
 	case w.has >= int64(pools[i].Spec.EffectiveMaxBlocksPerNode()):
 		return "maxBlocksPerNode is reached"
 	case !isWellType(pools[i].Status.Conditions, v1alpha1.ConditionExhausted):
