@@ -29,7 +29,7 @@ const hostLocalFresh = store.LeakGrace
 
 // inUse lists the addresses of blocks that somebody on this node uses, our own pods
 // among them: those in the network namespaces, those that the kernel routes or hears,
-// the node's own and its subnets' broadcasts, and those that host-local gave out just now.
+// what the node's own subnets take, and those that host-local gave out just now.
 func (l links) inUse(blocks []netip.Prefix) ([]netip.Addr, error) {
 	out, err := l.InUse(blocks)
 	if err != nil {
@@ -49,17 +49,27 @@ func (l links) inUse(blocks []netip.Prefix) ([]netip.Addr, error) {
 		return nil, err
 	}
 	for _, p := range own {
-		out = append(out, p.Addr())
-		if p.Addr().Is4() && p.Bits() < 31 {
-			out = append(out, p.Masked().Addr(), broadcast(p))
-		}
+		out = append(out, ofSubnet(p)...)
 	}
 	fresh, err := hostLocal(hostLocalDir, time.Now())
 	return append(out, fresh...), err
 }
 
-// broadcast is the last address of an IPv4 subnet; its first is one too on kernels
-// before 5.14.
+// ofSubnet are the addresses of a subnet of the node's own that the kernel takes for
+// itself: the node's; the first, which is a broadcast on kernels before 5.14, and the
+// routers' anycast address for IPv6 (RFC 4291 section 2.6.1); IPv4's broadcast.
+func ofSubnet(own netip.Prefix) []netip.Addr {
+	out := []netip.Addr{own.Addr()}
+	if own.Bits() >= own.Addr().BitLen()-1 {
+		return out
+	}
+	out = append(out, own.Masked().Addr())
+	if own.Addr().Is4() {
+		out = append(out, broadcast(own))
+	}
+	return out
+}
+
 func broadcast(p netip.Prefix) netip.Addr {
 	b := p.Addr().As4()
 	for bit := p.Bits(); bit < 32; bit++ {

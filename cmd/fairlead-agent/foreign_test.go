@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -38,9 +39,13 @@ func TestHostLocal(t *testing.T) {
 	}
 }
 
-func TestBroadcast(t *testing.T) {
-	for prefix, want := range map[string]string{"10.244.7.1/24": "10.244.7.255", "10.244.7.1/30": "10.244.7.3", "10.244.7.1/20": "10.244.15.255"} {
-		if got := broadcast(netip.MustParsePrefix(prefix)); got.String() != want {
+func TestOfSubnet(t *testing.T) {
+	for prefix, want := range map[string]string{
+		"10.244.7.1/24": "[10.244.7.1 10.244.7.0 10.244.7.255]", "10.244.7.1/20": "[10.244.7.1 10.244.0.0 10.244.15.255]",
+		"10.244.7.1/31": "[10.244.7.1]", "10.244.7.1/32": "[10.244.7.1]",
+		"fd00:7::1/64": "[fd00:7::1 fd00:7::]", "fd00:7::1/127": "[fd00:7::1]", "fd00:7::1/128": "[fd00:7::1]",
+	} {
+		if got := fmt.Sprint(ofSubnet(netip.MustParsePrefix(prefix))); got != want {
 			t.Errorf("%s: %s, want %s", prefix, got, want)
 		}
 	}

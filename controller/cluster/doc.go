@@ -1,8 +1,9 @@
 // Package cluster is the elected half of Fairlead: it turns Nodes and IPPools
 // into leases (AddressPlan, IPBlock), Nodes and BGPConfigurations into routing
-// facts (BGPNode), and what agents report into status.
+// facts (BGPNode), and what agents report into status. It opens Nodes to pods whose
+// agents have become ready.
 //
-// Three passes, each behind one key: lease, route, status. A pass lists what the
+// Four passes, each behind one key: lease, route, status, reach. A pass lists what the
 // caches hold (observe), decides by pure functions of that State, and applies.
 // Events within a pass's interval squash into one, so that the cost of a burst
 // does not depend on its size.
@@ -16,6 +17,7 @@
 //   - Creating an IPBlock is the lock on its addresses, since its name is its CIDR.
 //   - A node has one block of each pool that selects it, and more only as far as
 //     its own NodeState says that it needs them and maxBlocksPerNode lets it.
+//     Of a pool with source NodeSpec it is what the Node's podCIDRs say, and no more.
 //   - A pool's blocks are leased one after the other and lowest first, and who
 //     loses the race for a block looks whose it became. Two leaders so walk the
 //     same way, and one finds the other's block for a node before it can take a

@@ -39,7 +39,7 @@ func ready(st v1alpha1.NodeStateStatus, p plan.Plan, done applied) metav1.Condit
 		return condition(kind, false, "SyncFailed", done.err.Error())
 	}
 	if !slices.ContainsFunc(p.Leases, func(l store.Lease) bool { return !l.IPAMOnly }) {
-		return condition(kind, false, "NoBlock", "no block is leased to this node for pods: is there a Ready IPPool with advertise true whose nodeSelector matches it, with a block left?")
+		return condition(kind, false, "NoBlock", "no block is leased to this node for pods: is there a Ready IPPool with advertise true whose nodeSelector matches it, with a block left, or, if its source is NodeSpec, a podCIDR of the Node?")
 	}
 	programmed := 0
 	for _, b := range st.Blocks {
