@@ -6,16 +6,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/routetest"
 )
 
 func TestCanonical(t *testing.T) {
 	hops := []netip.Addr{netip.MustParseAddr("10.2.0.12"), netip.MustParseAddr("10.2.0.11"), netip.MustParseAddr("10.2.0.12")}
 	r := dataplane.Route{Prefix: netip.MustParsePrefix("10.244.1.9/26"), NextHops: hops}
 	got := r.Canonical()
-	if want := via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"); !got.Equal(want) {
+	if want := routetest.Via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"); !got.Equal(want) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if !got.Canonical().Equal(got) {
@@ -31,40 +31,40 @@ func TestValidate(t *testing.T) {
 		route dataplane.Route
 		want  error
 	}{
-		"IPv4":              {via("10.244.1.0/26", "10.2.0.11"), nil},
-		"IPv6 ECMP":         {via("fd00::/122", "2001:db8::1", "2001:db8::2"), nil},
-		"link-local":        {via("fd00::/122", "fe80::1%eth0", "fe80::1%eth1"), nil},
-		"blackhole":         {blackhole("fd00::/122"), nil},
-		"default route":     {via("0.0.0.0/0", "10.2.0.11"), nil},
-		"IPv4 link-local":   {via("10.244.1.0/26", "169.254.1.1"), nil},
+		"IPv4":              {routetest.Via("10.244.1.0/26", "10.2.0.11"), nil},
+		"IPv6 ECMP":         {routetest.Via("fd00::/122", "2001:db8::1", "2001:db8::2"), nil},
+		"link-local":        {routetest.Via("fd00::/122", "fe80::1%eth0", "fe80::1%eth1"), nil},
+		"blackhole":         {routetest.Blackhole("fd00::/122"), nil},
+		"default route":     {routetest.Via("0.0.0.0/0", "10.2.0.11"), nil},
+		"IPv4 link-local":   {routetest.Via("10.244.1.0/26", "169.254.1.1"), nil},
 		"no prefix":         {dataplane.Route{}, dataplane.ErrPrefix},
-		"host bits":         {via("10.244.1.9/26", "10.2.0.11"), dataplane.ErrPrefix},
-		"mapped prefix":     {via("::ffff:10.244.1.0/122", "2001:db8::1"), dataplane.ErrPrefix},
+		"host bits":         {routetest.Via("10.244.1.9/26", "10.2.0.11"), dataplane.ErrPrefix},
+		"mapped prefix":     {routetest.Via("::ffff:10.244.1.0/122", "2001:db8::1"), dataplane.ErrPrefix},
 		"unknown kind":      {dataplane.Route{Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Unknown}, dataplane.ErrKind},
-		"no next hop":       {via("10.244.1.0/26"), dataplane.ErrNextHop},
-		"not sorted":        {via("10.244.1.0/26", "10.2.0.12", "10.2.0.11"), dataplane.ErrNextHop},
-		"twice":             {via("10.244.1.0/26", "10.2.0.11", "10.2.0.11"), dataplane.ErrNextHop},
-		"IPv4 via IPv6":     {via("10.244.1.0/26", "10.2.0.11", "2001:db8::1", "fe80::1%eth0"), nil},
-		"on a link":         {onLink(via("10.244.1.0/26", "10.2.0.11", "2001:db8::1", "fe80::1"), "vx0"), nil},
-		"source":            {from(via("10.244.1.0/26", "fe80::1%eth0"), "10.2.0.1"), nil},
-		"IPv6 via IPv4":     {via("fd00::/122", "10.2.0.11"), dataplane.ErrNextHop},
-		"two links":         {onLink(via("fd00::/122", "fe80::1%eth0"), "eth0"), dataplane.ErrNextHop},
-		"blackhole, link":   {onLink(blackhole("fd00::/122"), "eth0"), dataplane.ErrLink},
-		"blackhole, source": {from(blackhole("fd00::/122"), "2001:db8::1"), dataplane.ErrSource},
-		"source's family":   {from(via("10.244.1.0/26", "10.2.0.11"), "2001:db8::1"), dataplane.ErrSource},
-		"mapped source":     {from(via("fd00::/122", "2001:db8::1"), "::ffff:10.2.0.1"), dataplane.ErrSource},
-		"source of nobody":  {from(via("10.244.1.0/26", "10.2.0.11"), "0.0.0.0"), dataplane.ErrSource},
-		"mapped next hop":   {via("fd00::/122", "::ffff:10.2.0.11"), dataplane.ErrNextHop},
-		"no zone":           {via("fd00::/122", "fe80::1"), dataplane.ErrNextHop},
-		"zone for a global": {via("fd00::/122", "2001:db8::1%eth0"), dataplane.ErrNextHop},
-		"unspecified":       {via("10.244.1.0/26", "0.0.0.0"), dataplane.ErrNextHop},
-		"multicast":         {via("10.244.1.0/26", "224.0.0.5"), dataplane.ErrNextHop},
-		"loopback":          {via("fd00::/122", "::1"), dataplane.ErrNextHop},
+		"no next hop":       {routetest.Via("10.244.1.0/26"), dataplane.ErrNextHop},
+		"not sorted":        {routetest.Via("10.244.1.0/26", "10.2.0.12", "10.2.0.11"), dataplane.ErrNextHop},
+		"twice":             {routetest.Via("10.244.1.0/26", "10.2.0.11", "10.2.0.11"), dataplane.ErrNextHop},
+		"IPv4 via IPv6":     {routetest.Via("10.244.1.0/26", "10.2.0.11", "2001:db8::1", "fe80::1%eth0"), nil},
+		"on a link":         {routetest.OnLink(routetest.Via("10.244.1.0/26", "10.2.0.11", "2001:db8::1", "fe80::1"), "vx0"), nil},
+		"source":            {routetest.From(routetest.Via("10.244.1.0/26", "fe80::1%eth0"), "10.2.0.1"), nil},
+		"IPv6 via IPv4":     {routetest.Via("fd00::/122", "10.2.0.11"), dataplane.ErrNextHop},
+		"two links":         {routetest.OnLink(routetest.Via("fd00::/122", "fe80::1%eth0"), "eth0"), dataplane.ErrNextHop},
+		"blackhole, link":   {routetest.OnLink(routetest.Blackhole("fd00::/122"), "eth0"), dataplane.ErrLink},
+		"blackhole, source": {routetest.From(routetest.Blackhole("fd00::/122"), "2001:db8::1"), dataplane.ErrSource},
+		"source's family":   {routetest.From(routetest.Via("10.244.1.0/26", "10.2.0.11"), "2001:db8::1"), dataplane.ErrSource},
+		"mapped source":     {routetest.From(routetest.Via("fd00::/122", "2001:db8::1"), "::ffff:10.2.0.1"), dataplane.ErrSource},
+		"source of nobody":  {routetest.From(routetest.Via("10.244.1.0/26", "10.2.0.11"), "0.0.0.0"), dataplane.ErrSource},
+		"mapped next hop":   {routetest.Via("fd00::/122", "::ffff:10.2.0.11"), dataplane.ErrNextHop},
+		"no zone":           {routetest.Via("fd00::/122", "fe80::1"), dataplane.ErrNextHop},
+		"zone for a global": {routetest.Via("fd00::/122", "2001:db8::1%eth0"), dataplane.ErrNextHop},
+		"unspecified":       {routetest.Via("10.244.1.0/26", "0.0.0.0"), dataplane.ErrNextHop},
+		"multicast":         {routetest.Via("10.244.1.0/26", "224.0.0.5"), dataplane.ErrNextHop},
+		"loopback":          {routetest.Via("fd00::/122", "::1"), dataplane.ErrNextHop},
 		"no address": {
 			dataplane.Route{Prefix: netip.MustParsePrefix("fd00::/122"), NextHops: []netip.Addr{{}}}, dataplane.ErrNextHop,
 		},
 		"blackhole with next hop": {
-			dataplane.Route{Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Blackhole, NextHops: via("fd00::/122", "2001:db8::1").NextHops},
+			dataplane.Route{Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Blackhole, NextHops: routetest.Via("fd00::/122", "2001:db8::1").NextHops},
 			dataplane.ErrNextHop,
 		},
 	} {
@@ -76,9 +76,9 @@ func TestValidate(t *testing.T) {
 
 func TestString(t *testing.T) {
 	for want, r := range map[string]dataplane.Route{
-		"10.244.3.0/26 via 10.2.0.11, 10.2.0.12":                  via("10.244.3.0/26", "10.2.0.11", "10.2.0.12"),
-		"10.244.3.0/26 via fe80::1 dev vx0 onlink src 10.244.1.0": from(onLink(via("10.244.3.0/26", "fe80::1"), "vx0"), "10.244.1.0"),
-		"blackhole fd00::/122":                                    blackhole("fd00::/122"),
+		"10.244.3.0/26 via 10.2.0.11, 10.2.0.12":                  routetest.Via("10.244.3.0/26", "10.2.0.11", "10.2.0.12"),
+		"10.244.3.0/26 via fe80::1 dev vx0 onlink src 10.244.1.0": routetest.From(routetest.OnLink(routetest.Via("10.244.3.0/26", "fe80::1"), "vx0"), "10.244.1.0"),
+		"blackhole fd00::/122":                                    routetest.Blackhole("fd00::/122"),
 		"fd00::/122 of a foreign shape":                           {Prefix: netip.MustParsePrefix("fd00::/122"), Kind: dataplane.Unknown},
 	} {
 		if got := r.String(); got != want {
@@ -88,7 +88,7 @@ func TestString(t *testing.T) {
 }
 
 func TestSortRoutes(t *testing.T) {
-	routes := []dataplane.Route{blackhole("fd00::/122"), blackhole("10.244.1.0/26"), blackhole("10.244.0.0/26"), blackhole("10.244.0.0/16"), blackhole("9.0.0.0/8")}
+	routes := []dataplane.Route{routetest.Blackhole("fd00::/122"), routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("10.244.0.0/26"), routetest.Blackhole("10.244.0.0/16"), routetest.Blackhole("9.0.0.0/8")}
 	dataplane.SortRoutes(routes)
 	var got []string
 	for _, r := range routes {
@@ -101,14 +101,14 @@ func TestSortRoutes(t *testing.T) {
 
 func TestSift(t *testing.T) {
 	good, failed := dataplane.Sift([]dataplane.Route{
-		via("10.244.1.9/26", "10.2.0.12", "10.2.0.11"),
-		via("10.244.2.0/26"),
-		blackhole("10.244.3.0/26"), blackhole("10.244.3.1/26"),
-		blackhole("10.244.4.0/26"), via("10.244.4.0/26", "10.2.0.11"),
+		routetest.Via("10.244.1.9/26", "10.2.0.12", "10.2.0.11"),
+		routetest.Via("10.244.2.0/26"),
+		routetest.Blackhole("10.244.3.0/26"), routetest.Blackhole("10.244.3.1/26"),
+		routetest.Blackhole("10.244.4.0/26"), routetest.Via("10.244.4.0/26", "10.2.0.11"),
 		{},
 	})
-	want := []dataplane.Route{via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"), blackhole("10.244.3.0/26"), blackhole("10.244.4.0/26")}
-	if diff := cmp.Diff(want, good, sameRoutes); diff != "" {
+	want := []dataplane.Route{routetest.Via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"), routetest.Blackhole("10.244.3.0/26"), routetest.Blackhole("10.244.4.0/26")}
+	if diff := routetest.Diff(want, good); diff != "" {
 		t.Errorf("good (-want +got):\n%s", diff)
 	}
 	for prefix, want := range map[netip.Prefix]error{
@@ -130,18 +130,18 @@ func TestSift(t *testing.T) {
 // also in a route that goes where the one before goes.
 func TestSiftInOrder(t *testing.T) {
 	hop := "10.2.0.11"
-	list := []dataplane.Route{via("10.244.0.0/26", hop), via("10.244.0.64/26", hop), blackhole("10.244.1.0/26"), blackhole("fd00::/122")}
+	list := []dataplane.Route{routetest.Via("10.244.0.0/26", hop), routetest.Via("10.244.0.64/26", hop), routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("fd00::/122")}
 	good, failed := dataplane.Sift(list)
 	if &good[0] != &list[0] || len(good) != len(list) || len(failed) != 0 {
 		t.Errorf("a list in order was copied: %v, failed %v", good, failed)
 	}
 	for text, wrong := range map[string]dataplane.Route{
-		"host bits":    via("10.244.0.65/26", hop),
-		"before":       via("10.243.0.64/26", hop),
-		"twice":        via("10.244.0.0/26", hop),
-		"mapped":       via("::ffff:10.244.0.64/122", hop),
-		"two hops":     via("10.244.0.64/26", hop, hop),
-		"other family": via("fd01::/122", hop),
+		"host bits":    routetest.Via("10.244.0.65/26", hop),
+		"before":       routetest.Via("10.243.0.64/26", hop),
+		"twice":        routetest.Via("10.244.0.0/26", hop),
+		"mapped":       routetest.Via("::ffff:10.244.0.64/122", hop),
+		"two hops":     routetest.Via("10.244.0.64/26", hop, hop),
+		"other family": routetest.Via("fd01::/122", hop),
 		"no prefix":    {NextHops: list[0].NextHops},
 	} {
 		good, _ := dataplane.Sift([]dataplane.Route{list[0], wrong, list[2]})
@@ -150,32 +150,8 @@ func TestSiftInOrder(t *testing.T) {
 			want = append(want, c)
 			dataplane.SortRoutes(want)
 		}
-		if diff := cmp.Diff(want, good, sameRoutes); diff != "" {
+		if diff := routetest.Diff(want, good); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
 }
-
-func via(prefix string, hops ...string) dataplane.Route {
-	r := dataplane.Route{Prefix: netip.MustParsePrefix(prefix)}
-	for _, hop := range hops {
-		r.NextHops = append(r.NextHops, netip.MustParseAddr(hop))
-	}
-	return r
-}
-
-func onLink(r dataplane.Route, link string) dataplane.Route {
-	r.Link = link
-	return r
-}
-
-func from(r dataplane.Route, source string) dataplane.Route {
-	r.Source = netip.MustParseAddr(source)
-	return r
-}
-
-func blackhole(prefix string) dataplane.Route {
-	return dataplane.Route{Prefix: netip.MustParsePrefix(prefix), Kind: dataplane.Blackhole}
-}
-
-var sameRoutes = cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(dataplane.Route.Equal)}

@@ -9,13 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/fake"
 	"fairlead.dev/dataplane/nstest"
 	"fairlead.dev/dataplane/route"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // table is what the agent uses of either.
@@ -34,7 +32,7 @@ var (
 
 // unreachable is a prefix that both tables refuse: the fake because it is told
 // to, the kernel because of its next hop.
-var unreachable = via("10.244.9.0/26", "192.0.2.1")
+var unreachable = routetest.Via("10.244.9.0/26", "192.0.2.1")
 
 // backend is one implementation under the contract.
 type backend struct {
@@ -46,7 +44,7 @@ type backend struct {
 }
 
 // lateLink is refused until there is its link.
-var lateLink = onLink(via("10.244.7.0/26", "10.9.0.2", "fe80::2"), "vx0")
+var lateLink = routetest.OnLink(routetest.Via("10.244.7.0/26", "10.9.0.2", "fe80::2"), "vx0")
 
 func newFake(*testing.T) backend {
 	f := &fake.Table{}
@@ -103,9 +101,9 @@ func TestContract(t *testing.T) {
 
 func converge(t *testing.T, b backend) {
 	for _, plan := range [][]dataplane.Route{
-		{via("10.244.1.0/26", "10.2.0.11"), blackhole("10.244.2.0/26"), blackhole("fd00:2::/122")},
-		{via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"), via("10.244.2.0/26", "10.2.0.11"), via("fd00:2::/122", "2001:db8::11")},
-		{blackhole("10.244.1.0/26"), via("fd00:2::/122", "2001:db8::11", "2001:db8::12"), via("fd00:3::/122", "fe80::9%eth0")},
+		{routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Blackhole("10.244.2.0/26"), routetest.Blackhole("fd00:2::/122")},
+		{routetest.Via("10.244.1.0/26", "10.2.0.11", "10.2.0.12"), routetest.Via("10.244.2.0/26", "10.2.0.11"), routetest.Via("fd00:2::/122", "2001:db8::11")},
+		{routetest.Blackhole("10.244.1.0/26"), routetest.Via("fd00:2::/122", "2001:db8::11", "2001:db8::12"), routetest.Via("fd00:3::/122", "fe80::9%eth0")},
 		nil,
 	} {
 		wantInstalled(t, b, plan...)
@@ -115,8 +113,8 @@ func converge(t *testing.T, b backend) {
 // An IPv4 prefix may have IPv6 next hops (RFC 8950), of both scopes, and mixed.
 func otherFamily(t *testing.T, b backend) {
 	for _, want := range []dataplane.Route{
-		via("10.244.1.0/26", "10.2.0.11"), via("10.244.1.0/26", "2001:db8::11"), via("10.244.1.0/26", "fe80::9%eth0"),
-		via("10.244.1.0/26", "10.2.0.11", "2001:db8::11", "fe80::9%eth0"), blackhole("10.244.1.0/26"),
+		routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("10.244.1.0/26", "2001:db8::11"), routetest.Via("10.244.1.0/26", "fe80::9%eth0"),
+		routetest.Via("10.244.1.0/26", "10.2.0.11", "2001:db8::11", "fe80::9%eth0"), routetest.Blackhole("10.244.1.0/26"),
 	} {
 		wantInstalled(t, b, want)
 	}
@@ -124,10 +122,10 @@ func otherFamily(t *testing.T, b backend) {
 
 func linkAndSource(t *testing.T, b backend) {
 	for _, want := range [][]dataplane.Route{
-		{onLink(via("10.244.1.0/26", "10.9.0.2"), "eth0"), onLink(via("fd00:1::/122", "fe80::2"), "eth0")},
-		{from(via("10.244.1.0/26", "10.2.0.2"), "10.2.0.1"), from(via("fd00:1::/122", "fe80::2%eth0"), "2001:db8::1")},
-		{from(onLink(via("10.244.1.0/26", "fe80::2", "fe80::3"), "eth0"), "10.2.0.1"), onLink(via("fd00:1::/122", "fe80::2", "fe80::3"), "eth0")},
-		{via("10.244.1.0/26", "10.2.0.2"), via("fd00:1::/122", "fe80::2%eth0")},
+		{routetest.OnLink(routetest.Via("10.244.1.0/26", "10.9.0.2"), "eth0"), routetest.OnLink(routetest.Via("fd00:1::/122", "fe80::2"), "eth0")},
+		{routetest.From(routetest.Via("10.244.1.0/26", "10.2.0.2"), "10.2.0.1"), routetest.From(routetest.Via("fd00:1::/122", "fe80::2%eth0"), "2001:db8::1")},
+		{routetest.From(routetest.OnLink(routetest.Via("10.244.1.0/26", "fe80::2", "fe80::3"), "eth0"), "10.2.0.1"), routetest.OnLink(routetest.Via("fd00:1::/122", "fe80::2", "fe80::3"), "eth0")},
+		{routetest.Via("10.244.1.0/26", "10.2.0.2"), routetest.Via("fd00:1::/122", "fe80::2%eth0")},
 	} {
 		wantInstalled(t, b, want...)
 	}
@@ -139,7 +137,7 @@ func linkLater(t *testing.T, b backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := blackhole("10.244.1.0/26")
+	other := routetest.Blackhole("10.244.1.0/26")
 	res := apply(t, b, true, other, lateLink)
 	wantFailed(t, res, lateLink.Prefix)
 	wantList(t, b, other)
@@ -170,55 +168,55 @@ func wantList(t *testing.T, b backend, want ...dataplane.Route) {
 }
 
 func prune(t *testing.T, b backend) {
-	apply(t, b, true, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"))
-	res := apply(t, b, false, via("10.244.2.0/26", "10.2.0.11"), blackhole("10.244.3.0/26"))
+	apply(t, b, true, routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("10.244.2.0/26"))
+	res := apply(t, b, false, routetest.Via("10.244.2.0/26", "10.2.0.11"), routetest.Blackhole("10.244.3.0/26"))
 	if !slices.Equal(res.Surplus, prefixes("10.244.1.0/26")) {
 		t.Errorf("surplus %v, want 10.244.1.0/26", res.Surplus)
 	}
 	wantList(t, b,
-		blackhole("10.244.1.0/26"), via("10.244.2.0/26", "10.2.0.11"), blackhole("10.244.3.0/26"))
-	res = apply(t, b, true, blackhole("10.244.3.0/26"))
+		routetest.Blackhole("10.244.1.0/26"), routetest.Via("10.244.2.0/26", "10.2.0.11"), routetest.Blackhole("10.244.3.0/26"))
+	res = apply(t, b, true, routetest.Blackhole("10.244.3.0/26"))
 	if len(res.Surplus) != 0 {
 		t.Errorf("surplus after pruning: %v", res.Surplus)
 	}
-	wantList(t, b, blackhole("10.244.3.0/26"))
+	wantList(t, b, routetest.Blackhole("10.244.3.0/26"))
 }
 
 func refused(t *testing.T, b backend) {
-	res := apply(t, b, true, blackhole("10.244.1.0/26"), unreachable, blackhole("10.244.99.0/26"))
+	res := apply(t, b, true, routetest.Blackhole("10.244.1.0/26"), unreachable, routetest.Blackhole("10.244.99.0/26"))
 	wantFailed(t, res, unreachable.Prefix)
-	wantList(t, b, blackhole("10.244.1.0/26"), blackhole("10.244.99.0/26"))
+	wantList(t, b, routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("10.244.99.0/26"))
 }
 
 // What was there before stays and is told.
 func replacementRefused(t *testing.T, b backend) {
-	good := via("10.244.8.0/26", "10.2.0.11")
+	good := routetest.Via("10.244.8.0/26", "10.2.0.11")
 	wantFailed(t, apply(t, b, true, good))
 	if f, ok := b.table.(*fake.Table); ok {
 		f.Refuse(good.Prefix, errors.New("next hop is not on a connected subnet"))
 	}
-	res := apply(t, b, true, via("10.244.8.0/26", "192.0.2.1"))
+	res := apply(t, b, true, routetest.Via("10.244.8.0/26", "192.0.2.1"))
 	wantFailed(t, res, good.Prefix)
 	wantList(t, b, good)
 }
 
 // A wish that makes no sense is no wish to be rid of what is there.
 func badInput(t *testing.T, b backend) {
-	apply(t, b, true, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"), blackhole("10.244.3.0/26"))
+	apply(t, b, true, routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("10.244.2.0/26"), routetest.Blackhole("10.244.3.0/26"))
 	res := apply(t, b, true,
-		via("10.244.1.0/26", "fe80::11"), via("10.244.2.0/26"),
-		blackhole("10.244.4.0/26"), via("10.244.4.0/26", "10.2.0.11"),
-		via("10.244.5.7/26", "10.2.0.12", "10.2.0.11", "10.2.0.12"))
+		routetest.Via("10.244.1.0/26", "fe80::11"), routetest.Via("10.244.2.0/26"),
+		routetest.Blackhole("10.244.4.0/26"), routetest.Via("10.244.4.0/26", "10.2.0.11"),
+		routetest.Via("10.244.5.7/26", "10.2.0.12", "10.2.0.11", "10.2.0.12"))
 	wantFailed(t, res, prefixes("10.244.1.0/26", "10.244.2.0/26", "10.244.4.0/26")...)
-	wantList(t, b, blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"),
-		blackhole("10.244.4.0/26"), via("10.244.5.0/26", "10.2.0.11", "10.2.0.12"))
+	wantList(t, b, routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("10.244.2.0/26"),
+		routetest.Blackhole("10.244.4.0/26"), routetest.Via("10.244.5.0/26", "10.2.0.11", "10.2.0.12"))
 	if !errors.Is(res.Failed[netip.MustParsePrefix("10.244.4.0/26")], dataplane.ErrTwice) {
 		t.Errorf("two wishes for a prefix: %v, want ErrTwice", res.Failed)
 	}
 }
 
 func clean(t *testing.T, b backend) {
-	apply(t, b, true, blackhole("10.244.1.0/26"), blackhole("fd00:1::/122"))
+	apply(t, b, true, routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("fd00:1::/122"))
 	if err := b.Clean(); err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +230,7 @@ func watch(t *testing.T, b backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := blackhole("10.244.1.0/26")
+	want := routetest.Blackhole("10.244.1.0/26")
 	apply(t, b, true, want)
 	b.drop(want.Prefix)
 	receive(t, ch, true)
@@ -279,32 +277,9 @@ func wantFailed(t *testing.T, res dataplane.Result, want ...netip.Prefix) {
 
 func wantSame(t *testing.T, what string, got []dataplane.Route, want ...dataplane.Route) {
 	t.Helper()
-	opts := cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(dataplane.Route.Equal)}
-	if diff := cmp.Diff(want, got, opts); diff != "" {
+	if diff := routetest.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
-}
-
-func via(prefix string, hops ...string) dataplane.Route {
-	r := dataplane.Route{Prefix: netip.MustParsePrefix(prefix)}
-	for _, hop := range hops {
-		r.NextHops = append(r.NextHops, netip.MustParseAddr(hop))
-	}
-	return r
-}
-
-func onLink(r dataplane.Route, link string) dataplane.Route {
-	r.Link = link
-	return r
-}
-
-func from(r dataplane.Route, source string) dataplane.Route {
-	r.Source = netip.MustParseAddr(source)
-	return r
-}
-
-func blackhole(prefix string) dataplane.Route {
-	return dataplane.Route{Prefix: netip.MustParsePrefix(prefix), Kind: dataplane.Blackhole}
 }
 
 func prefixes(texts ...string) []netip.Prefix {

@@ -14,22 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // forms are a route of each form that Apply writes.
 func forms() []dataplane.Route {
 	return []dataplane.Route{
-		via("10.244.1.0/26", "10.2.0.11"),
-		via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"),
-		blackhole("10.244.3.0/26"),
-		via("10.244.4.0/26", "fe80::11%eth0"),
-		via("10.244.5.0/26", "10.2.0.11", "2001:db8:3::11"),
-		from(onLink(via("10.244.6.0/26", "10.9.0.2"), "eth1"), "10.2.0.1"),
-		onLink(via("10.244.7.0/26", "fe80::2", "fe80::3"), "eth1"),
-		via("fd00:1::/122", "2001:db8:2::11"),
-		via("fd00:2::/122", "fe80::11%eth0", "fe80::11%eth1"),
-		blackhole("fd00:3::/122"),
-		from(onLink(via("fd00:4::/122", "fe80::2"), "eth1"), "2001:db8:2::1"),
+		routetest.Via("10.244.1.0/26", "10.2.0.11"),
+		routetest.Via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"),
+		routetest.Blackhole("10.244.3.0/26"),
+		routetest.Via("10.244.4.0/26", "fe80::11%eth0"),
+		routetest.Via("10.244.5.0/26", "10.2.0.11", "2001:db8:3::11"),
+		routetest.From(routetest.OnLink(routetest.Via("10.244.6.0/26", "10.9.0.2"), "eth1"), "10.2.0.1"),
+		routetest.OnLink(routetest.Via("10.244.7.0/26", "fe80::2", "fe80::3"), "eth1"),
+		routetest.Via("fd00:1::/122", "2001:db8:2::11"),
+		routetest.Via("fd00:2::/122", "fe80::11%eth0", "fe80::11%eth1"),
+		routetest.Blackhole("fd00:3::/122"),
+		routetest.From(routetest.OnLink(routetest.Via("fd00:4::/122", "fe80::2"), "eth1"), "2001:db8:2::1"),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/nstest"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // With a metric below ours, and with ours itself, which the kernel's replace
@@ -23,8 +24,8 @@ func TestForeignRouteStays(t *testing.T) {
 			n.ip("route", "add", "fd00:1::/122", "via", "2001:db8:2::99", "proto", "bird", "metric", metric)
 			before4, before6 := n.ours("proto", "static"), n.ours("proto", "bird")
 			want := []dataplane.Route{
-				via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11", "2001:db8:3::11"),
-				blackhole("10.244.2.0/26"),
+				routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("fd00:1::/122", "2001:db8:2::11", "2001:db8:3::11"),
+				routetest.Blackhole("10.244.2.0/26"),
 			}
 			for range 2 { // when ours is not there, and, where it can be, when it is
 				res := n.apply(true, want...)
@@ -57,23 +58,23 @@ func wantForeign(t *testing.T, res dataplane.Result, prefix, text string) {
 // A foreign route that came over one of ours with the same metric: even then.
 func TestForeignRouteBesideOursStays(t *testing.T) {
 	n := newNode(t)
-	n.install(via("10.244.1.0/26", "10.2.0.11"))
+	n.install(routetest.Via("10.244.1.0/26", "10.2.0.11"))
 	n.ip("route", "prepend", "10.244.1.0/26", "via", "10.2.0.99", "proto", "static", "metric", "1700")
-	res := n.apply(true, via("10.244.1.0/26", "10.2.0.12"))
+	res := n.apply(true, routetest.Via("10.244.1.0/26", "10.2.0.12"))
 	wantForeign(t, res, "10.244.1.0/26", "static")
 	wantLines(t, n.ours("proto", "static"), "10.244.1.0/26 via 10.2.0.99 dev eth0 metric 1700")
 	n.ip("route", "del", "10.244.1.0/26", "proto", "static")
-	n.install(via("10.244.1.0/26", "10.2.0.12"))
+	n.install(routetest.Via("10.244.1.0/26", "10.2.0.12"))
 	n.wantKernel("10.244.1.0/26 via 10.2.0.12 dev eth0 metric 1700")
 }
 
 // Of two foreign routes the one with our metric is the one in danger.
 func TestTwoForeignRoutesStay(t *testing.T) {
 	n := newNode(t)
-	n.install(via("10.244.1.0/26", "10.2.0.11"))
+	n.install(routetest.Via("10.244.1.0/26", "10.2.0.11"))
 	n.ip("route", "prepend", "10.244.1.0/26", "via", "10.2.0.99", "proto", "static", "metric", "1700")
 	n.ip("route", "add", "10.244.1.0/26", "via", "10.2.0.98", "proto", "static", "metric", "3")
-	wantForeign(t, n.apply(true, via("10.244.1.0/26", "10.2.0.12")), "10.244.1.0/26", "static (4), metric 3")
+	wantForeign(t, n.apply(true, routetest.Via("10.244.1.0/26", "10.2.0.12")), "10.244.1.0/26", "static (4), metric 3")
 	wantLines(t, n.ours("proto", "static"), "10.244.1.0/26 via 10.2.0.98 dev eth0 metric 3", "10.244.1.0/26 via 10.2.0.99 dev eth0 metric 1700")
 }
 
@@ -81,14 +82,14 @@ func TestTwoForeignRoutesStay(t *testing.T) {
 func TestForeignRouteOfLowerPreferenceIsNoRival(t *testing.T) {
 	n := newNode(t)
 	n.ip("route", "add", "10.244.1.0/26", "via", "10.2.0.99", "proto", "static", "metric", "2000")
-	n.install(via("10.244.1.0/26", "10.2.0.11"))
+	n.install(routetest.Via("10.244.1.0/26", "10.2.0.11"))
 	wantLines(t, n.ours("proto", "static"), "10.244.1.0/26 via 10.2.0.99 dev eth0 metric 2000")
 }
 
 func TestForeignRouteGone(t *testing.T) {
 	n := newNode(t)
 	n.ip("route", "add", "10.244.1.0/26", "via", "10.2.0.99", "proto", "static")
-	want := via("10.244.1.0/26", "10.2.0.11")
+	want := routetest.Via("10.244.1.0/26", "10.2.0.11")
 	n.apply(true, want)
 	n.ip("route", "del", "10.244.1.0/26", "proto", "static")
 	n.wantKernel("10.244.1.0/26 via 10.2.0.11 dev eth0 metric 1700") // it stood by
@@ -100,7 +101,7 @@ func TestPodRouteIsNoRival(t *testing.T) {
 	n := newNode(t)
 	n.ip("route", "add", "10.244.1.7/32", "dev", "eth0", "proto", "171")
 	n.ip("route", "add", "fd00:1::7/128", "dev", "eth0", "proto", "171")
-	n.install(blackhole("10.244.1.7/32"), blackhole("fd00:1::7/128"))
+	n.install(routetest.Blackhole("10.244.1.7/32"), routetest.Blackhole("fd00:1::7/128"))
 	if got := n.ip("route", "get", "10.244.1.7") + n.ip("route", "get", "fd00:1::7"); strings.Count(got, "dev eth0") != 2 {
 		t.Errorf("packets to the pod take %q", got)
 	}
@@ -141,9 +142,9 @@ func TestOddRoutesOfOursAreRepaired(t *testing.T) {
 					n.wantKernel()
 					return
 				}
-				want, line := via("10.244.1.0/26", "10.2.0.11"), "10.244.1.0/26 via 10.2.0.11 dev eth0 metric 1700"
+				want, line := routetest.Via("10.244.1.0/26", "10.2.0.11"), "10.244.1.0/26 via 10.2.0.11 dev eth0 metric 1700"
 				if strings.HasPrefix(name, "IPv6") {
-					want, line = via("fd00:1::/122", "2001:db8:2::11"), "fd00:1::/122 via 2001:db8:2::11 dev eth0 metric 1700 pref medium"
+					want, line = routetest.Via("fd00:1::/122", "2001:db8:2::11"), "fd00:1::/122 via 2001:db8:2::11 dev eth0 metric 1700 pref medium"
 				}
 				n.install(want)
 				n.wantKernel(line)
@@ -171,7 +172,7 @@ func TestClean(t *testing.T) {
 	n.ip("route", "add", "10.244.8.0/26", "via", "10.2.0.11", "proto", "static")
 	n.ip("route", "add", "fd00:8::/122", "via", "2001:db8:2::11", "proto", "bird")
 	foreign := n.notKernel()
-	n.install(via("10.244.1.0/26", "10.2.0.11", "10.3.0.11"), blackhole("fd00:1::/122"))
+	n.install(routetest.Via("10.244.1.0/26", "10.2.0.11", "10.3.0.11"), routetest.Blackhole("fd00:1::/122"))
 	n.ip("route", "add", "10.244.1.7/32", "dev", "eth0", "proto", "171")
 	n.ip("route", "add", "fd00:1::7/128", "dev", "eth0", "proto", "171")
 	n.ip("route", "add", "10.244.9.0/26", "via", "10.2.0.11", "proto", "170", "metric", "3")
@@ -204,7 +205,7 @@ func TestEmptyNamespace(t *testing.T) {
 		if got, err := table.List(); err != nil || len(got) != 0 {
 			t.Errorf("List: %v, %v", got, err)
 		}
-		if res, err := table.Apply([]dataplane.Route{blackhole("10.244.1.0/26")}, true); err != nil || len(res.Failed) != 0 {
+		if res, err := table.Apply([]dataplane.Route{routetest.Blackhole("10.244.1.0/26")}, true); err != nil || len(res.Failed) != 0 {
 			t.Errorf("Apply: %v, %v", res, err)
 		}
 	})
@@ -221,7 +222,7 @@ func wantLines(t *testing.T, got []string, want ...string) {
 func TestOddRouteStaysWhenItsRepairIsRefused(t *testing.T) {
 	n := newNode(t)
 	n.ip("route", "add", "10.244.1.0/26", "via", "10.2.0.11", "proto", "170", "metric", "5")
-	res := n.apply(true, via("10.244.1.0/26", "192.0.2.1"))
+	res := n.apply(true, routetest.Via("10.244.1.0/26", "192.0.2.1"))
 	n.wantList(dataplane.Route{Prefix: netip.MustParsePrefix("10.244.1.0/26"), Kind: dataplane.Unknown})
 	if len(res.Failed) != 1 {
 		t.Errorf("failed: %v, want one", res.Failed)
@@ -237,12 +238,12 @@ func TestSurplusOfAnyForm(t *testing.T) {
 	n.ip("route", "add", "10.244.2.0/26", "via", "10.2.0.11", "proto", "170", "metric", "1700")
 	n.ip("route", "add", "10.244.2.0/26", "via", "10.2.0.11", "proto", "static", "metric", "9")
 	n.ip("route", "add", "10.244.3.0/26", "via", "10.2.0.11", "proto", "static")
-	res := n.apply(false, blackhole("10.244.9.0/26"))
+	res := n.apply(false, routetest.Blackhole("10.244.9.0/26"))
 	want := []netip.Prefix{netip.MustParsePrefix("10.244.1.0/26"), netip.MustParsePrefix("10.244.2.0/26")}
 	if !slices.Equal(res.Surplus, want) {
 		t.Errorf("surplus %v, want %v", res.Surplus, want)
 	}
-	if res = n.apply(true, blackhole("10.244.9.0/26")); len(res.Surplus) != 0 {
+	if res = n.apply(true, routetest.Blackhole("10.244.9.0/26")); len(res.Surplus) != 0 {
 		t.Errorf("surplus after pruning: %v", res.Surplus)
 	}
 }
@@ -255,7 +256,7 @@ func TestSubnetBesideIsNoRival(t *testing.T) {
 	n.ip("addr", "add", "10.244.1.1/24", "dev", "cni0")
 	n.ip("addr", "add", "fd00:1::1/64", "dev", "cni0", "nodad")
 	n.ip("link", "set", "cni0", "up")
-	want := []dataplane.Route{blackhole("10.244.1.0/24"), blackhole("fd00:1::/64")}
+	want := []dataplane.Route{routetest.Blackhole("10.244.1.0/24"), routetest.Blackhole("fd00:1::/64")}
 	for range 2 {
 		res := n.apply(true, want...)
 		wantForeign(t, res, "10.244.1.0/24", "protocol kernel (2), metric 0")

@@ -10,6 +10,7 @@ import (
 
 	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/nl"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // scripted is a kernel that tells anything: each listing of a family is cut off
@@ -71,8 +72,8 @@ func (k *scripted) Links() ([]nl.Link, error)    { return []nl.Link{{Index: 3, N
 // scriptedWant are wanted routes that the seeds speak of.
 func scriptedWant() []dataplane.Route {
 	return []dataplane.Route{
-		via("10.244.1.0/26", "10.2.0.11"), blackhole("10.244.2.0/26"), via("10.244.3.0/26", "10.2.0.11", "fe80::1%eth0"),
-		onLink(via("fd00:1::/122", "fe80::1"), "eth0"), blackhole("fd00:2::/122"),
+		routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Blackhole("10.244.2.0/26"), routetest.Via("10.244.3.0/26", "10.2.0.11", "fe80::1%eth0"),
+		routetest.OnLink(routetest.Via("fd00:1::/122", "fe80::1"), "eth0"), routetest.Blackhole("fd00:2::/122"),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/nl"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // interrupted is a real kernel whose listings see too little, and say so.
@@ -34,16 +35,16 @@ func (k interrupted) Scan(family uint8, start func() (visit func(*nl.Route))) er
 
 func TestInterruptedDumpDeletesNothing(t *testing.T) {
 	n := newNode(t)
-	n.install(via("10.244.1.0/26", "10.2.0.11"), blackhole("10.244.2.0/26"), blackhole("fd00:1::/122"))
+	n.install(routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Blackhole("10.244.2.0/26"), routetest.Blackhole("fd00:1::/122"))
 	n.table.kernel = interrupted{n.table.conn, func(nl.Route) bool { return false }, nl.ErrInterrupted}
 	// One changed, one new, one not wanted, one not wanted of the other family.
-	want := []dataplane.Route{via("10.244.1.0/26", "10.2.0.12"), blackhole("10.244.3.0/26")}
+	want := []dataplane.Route{routetest.Via("10.244.1.0/26", "10.2.0.12"), routetest.Blackhole("10.244.3.0/26")}
 	res, err := n.table.Apply(want, true)
 	if !errors.Is(err, nl.ErrInterrupted) {
 		t.Errorf("error %v, want ErrInterrupted", err)
 	}
 	wantSurplus(t, res, "10.244.2.0/26", "fd00:1::/122")
-	n.wantList(via("10.244.1.0/26", "10.2.0.12"), blackhole("10.244.2.0/26"), blackhole("10.244.3.0/26"), blackhole("fd00:1::/122"))
+	n.wantList(routetest.Via("10.244.1.0/26", "10.2.0.12"), routetest.Blackhole("10.244.2.0/26"), routetest.Blackhole("10.244.3.0/26"), routetest.Blackhole("fd00:1::/122"))
 	n.wantKernel("10.244.1.0/26 via 10.2.0.12 dev eth0 metric 1700", "blackhole 10.244.2.0/26 metric 1700",
 		"blackhole 10.244.3.0/26 metric 1700", "blackhole fd00:1::/122 dev lo metric 1700 pref medium")
 	if _, err := n.table.List(); !errors.Is(err, nl.ErrInterrupted) {
@@ -59,7 +60,7 @@ func TestInterruptedDumpOverwritesNothingUnseen(t *testing.T) {
 	n.ip("route", "add", "fd00:1::/122", "via", "2001:db8:2::99", "proto", "static", "metric", "1700")
 	before := n.ours("proto", "static")
 	n.table.kernel = interrupted{n.table.conn, func(nl.Route) bool { return true }, nl.ErrInterrupted}
-	res, err := n.table.Apply([]dataplane.Route{via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11")}, true)
+	res, err := n.table.Apply([]dataplane.Route{routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("fd00:1::/122", "2001:db8:2::11")}, true)
 	if !errors.Is(err, nl.ErrInterrupted) {
 		t.Errorf("error %v, want ErrInterrupted", err)
 	}
@@ -77,9 +78,9 @@ func TestInterruptedDumpOverwritesNothingUnseen(t *testing.T) {
 
 func TestFailedDumpTouchesNothing(t *testing.T) {
 	n := newNode(t)
-	n.install(blackhole("10.244.2.0/26"))
+	n.install(routetest.Blackhole("10.244.2.0/26"))
 	n.table.kernel = interrupted{n.table.conn, func(nl.Route) bool { return false }, unix.ENOBUFS}
-	res, err := n.table.Apply([]dataplane.Route{blackhole("10.244.3.0/26")}, true)
+	res, err := n.table.Apply([]dataplane.Route{routetest.Blackhole("10.244.3.0/26")}, true)
 	if !errors.Is(err, unix.ENOBUFS) || res.Seen || len(res.Failed) != 0 {
 		t.Errorf("Apply: %v, %v, want nothing and ENOBUFS", res, err)
 	}
@@ -100,7 +101,7 @@ func (k lossy) Send(n int, message func(int, []byte) []byte, refused func(int, e
 func TestLostAnswersAreReadBack(t *testing.T) {
 	n := newNode(t)
 	n.table.kernel = lossy{n.table.conn}
-	good, bad := via("10.244.1.0/26", "10.2.0.11"), via("10.244.2.0/26", "192.0.2.1")
+	good, bad := routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("10.244.2.0/26", "192.0.2.1")
 	res := n.apply(true, good, bad)
 	n.wantList(good)
 	if len(res.Failed) != 1 || !errors.Is(res.Failed[bad.Prefix], nl.ErrUnanswered) {
@@ -132,7 +133,7 @@ func TestPassingRefusalIsTriedAgain(t *testing.T) {
 	n := newNode(t)
 	var sends int
 	n.table.kernel = short{n.table.conn, &sends}
-	n.install(via("10.244.1.0/26", "10.2.0.11"), blackhole("10.244.2.0/26"))
+	n.install(routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Blackhole("10.244.2.0/26"))
 	n.wantKernel("10.244.1.0/26 via 10.2.0.11 dev eth0 metric 1700", "blackhole 10.244.2.0/26 metric 1700")
 	if sends != 2 {
 		t.Errorf("%d batches were sent, want the refused one and another", sends)
@@ -156,7 +157,7 @@ func (k thief) Send(n int, message func(int, []byte) []byte, refused func(int, e
 func TestWhatVanishesIsNotInstalled(t *testing.T) {
 	n := newNode(t)
 	n.table.kernel = thief{n.table.conn}
-	r := blackhole("10.244.1.0/26")
+	r := routetest.Blackhole("10.244.1.0/26")
 	res := n.apply(true, r)
 	n.wantList()
 	if !errors.Is(res.Failed[r.Prefix], ErrVanished) {
@@ -186,7 +187,7 @@ func (k double) Scan(family uint8, start func() (visit func(*nl.Route))) error {
 
 func TestInterruptedDumpRemovesNoSurplus(t *testing.T) {
 	n := newNode(t)
-	r := via("10.244.1.0/26", "10.2.0.11")
+	r := routetest.Via("10.244.1.0/26", "10.2.0.11")
 	n.install(r)
 	m := n.monitor()
 	n.table.kernel = double{n.table.conn}

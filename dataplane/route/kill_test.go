@@ -18,6 +18,7 @@ import (
 
 	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/nl"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // childEnv makes the test program one that applies the plan of this seed.
@@ -56,9 +57,9 @@ func largePlan(seed uint64) []dataplane.Route {
 		switch r.IntN(6) {
 		case 0:
 		case 1:
-			plan = append(plan, blackhole(prefix))
+			plan = append(plan, routetest.Blackhole(prefix))
 		default:
-			plan = append(plan, r.form(via(prefix, r.hop(v6), r.hop(v6)), v6).Canonical())
+			plan = append(plan, r.form(routetest.Via(prefix, r.hop(v6), r.hop(v6)), v6).Canonical())
 		}
 	}
 	dataplane.SortRoutes(plan)

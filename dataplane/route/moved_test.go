@@ -3,6 +3,8 @@ package route
 import (
 	"strings"
 	"testing"
+
+	"fairlead.dev/dataplane/routetest"
 )
 
 // An address that moves to another link takes the way to its subnet with it: the
@@ -12,8 +14,8 @@ import (
 func TestRoutesFollowAnAddressThatMoves(t *testing.T) {
 	n := newNode(t)
 	n.ip("addr", "add", "10.9.0.1/24", "dev", "eth0")
-	single4, single6 := via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11")
-	ecmp4, ecmp6 := via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11")
+	single4, single6 := routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("fd00:1::/122", "2001:db8:2::11")
+	ecmp4, ecmp6 := routetest.Via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), routetest.Via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11")
 	n.install(single4, ecmp4, single6, ecmp6)
 	ch := n.watch()
 	for _, a := range []string{"10.2.0.1/24", "2001:db8:2::1/64"} {
@@ -41,7 +43,7 @@ func TestRoutesFollowAnAddressThatMoves(t *testing.T) {
 // What moved while no agent ran is seen by the next one.
 func TestRoutesFollowWhatMovedBefore(t *testing.T) {
 	n := newNode(t)
-	single6 := via("fd00:1::/122", "2001:db8:2::11")
+	single6 := routetest.Via("fd00:1::/122", "2001:db8:2::11")
 	n.install(single6)
 	n.ip("addr", "del", "2001:db8:2::1/64", "dev", "eth0")
 	n.ip("addr", "add", "2001:db8:2::1/64", "dev", "eth1", "nodad")
@@ -67,7 +69,7 @@ func TestRoutesOfASubnetThatIsGone(t *testing.T) {
 	n := newNode(t)
 	n.ip("addr", "add", "10.9.0.1/24", "dev", "eth0")
 	n.ip("route", "add", "default", "via", "10.3.0.254")
-	single := via("10.244.1.0/26", "10.2.0.11")
+	single := routetest.Via("10.244.1.0/26", "10.2.0.11")
 	n.install(single)
 	ch := n.watch()
 	n.ip("addr", "del", "10.2.0.1/24", "dev", "eth0")

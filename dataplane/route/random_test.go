@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // roll makes random plans and someone else's changes out of few prefixes, next
@@ -38,13 +39,13 @@ func (r roll) plan() []dataplane.Route {
 	byPrefix := map[string]dataplane.Route{}
 	for range 8 {
 		prefix, v6 := r.prefix()
-		route := blackhole(prefix)
+		route := routetest.Blackhole(prefix)
 		if n := r.IntN(4); n > 0 {
 			hops := make([]string, n)
 			for i := range hops {
 				hops[i] = r.hop(v6)
 			}
-			route = r.form(via(prefix, hops...), v6).Canonical()
+			route = r.form(routetest.Via(prefix, hops...), v6).Canonical()
 		}
 		byPrefix[prefix] = route
 	}
@@ -59,10 +60,10 @@ func (r roll) plan() []dataplane.Route {
 // form gives a route sometimes a link of its own, a preferred source, both.
 func (r roll) form(route dataplane.Route, v6 bool) dataplane.Route {
 	if r.IntN(4) == 0 {
-		route = onLink(via(route.Prefix.String(), "fe80::9", "fe80::10"), fmt.Sprintf("eth%d", r.IntN(2)))
+		route = routetest.OnLink(routetest.Via(route.Prefix.String(), "fe80::9", "fe80::10"), fmt.Sprintf("eth%d", r.IntN(2)))
 	}
 	if r.IntN(4) == 0 {
-		route = from(route, map[bool]string{false: "10.2.0.1", true: "2001:db8:2::1"}[v6])
+		route = routetest.From(route, map[bool]string{false: "10.2.0.1", true: "2001:db8:2::1"}[v6])
 	}
 	return route
 }

@@ -13,6 +13,7 @@ import (
 	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/nl"
 	"fairlead.dev/dataplane/nstest"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // node is a namespace with two uplinks, each a veth whose other end is in the
@@ -122,43 +123,16 @@ func wantSurplus(t testing.TB, res dataplane.Result, want ...string) {
 
 func wantRoutes(t testing.TB, got []dataplane.Route, want ...dataplane.Route) {
 	t.Helper()
-	opts := cmp.Options{
-		cmpopts.EquateEmpty(),
-		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-	}
-	if diff := cmp.Diff(want, got, opts); diff != "" {
+	if diff := routetest.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
-}
-
-func via(prefix string, hops ...string) dataplane.Route {
-	r := dataplane.Route{Prefix: netip.MustParsePrefix(prefix)}
-	for _, hop := range hops {
-		r.NextHops = append(r.NextHops, netip.MustParseAddr(hop))
-	}
-	return r
-}
-
-func onLink(r dataplane.Route, link string) dataplane.Route {
-	r.Link = link
-	return r
-}
-
-func from(r dataplane.Route, source string) dataplane.Route {
-	r.Source = netip.MustParseAddr(source)
-	return r
-}
-
-func blackhole(prefix string) dataplane.Route {
-	return dataplane.Route{Prefix: netip.MustParsePrefix(prefix), Kind: dataplane.Blackhole}
 }
 
 func TestAddReplaceDelete(t *testing.T) {
 	n := newNode(t)
 	n.install(
-		via("10.244.1.0/26", "10.2.0.11"), via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), blackhole("10.244.3.0/26"),
-		via("fd00:1::/122", "2001:db8:2::11"), via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11"), blackhole("fd00:3::/122"),
+		routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), routetest.Blackhole("10.244.3.0/26"),
+		routetest.Via("fd00:1::/122", "2001:db8:2::11"), routetest.Via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11"), routetest.Blackhole("fd00:3::/122"),
 	)
 	n.wantKernel(
 		"10.244.1.0/26 via 10.2.0.11 dev eth0 metric 1700",
@@ -168,7 +142,7 @@ func TestAddReplaceDelete(t *testing.T) {
 		"fd00:2::/122 metric 1700 pref medium nexthop via 2001:db8:2::11 dev eth0 weight 1 nexthop via 2001:db8:3::11 dev eth1 weight 1",
 		"blackhole fd00:3::/122 dev lo metric 1700 pref medium",
 	)
-	n.install(via("10.244.1.0/26", "10.3.0.11"), via("fd00:1::/122", "2001:db8:3::11"))
+	n.install(routetest.Via("10.244.1.0/26", "10.3.0.11"), routetest.Via("fd00:1::/122", "2001:db8:3::11"))
 	n.wantKernel(
 		"10.244.1.0/26 via 10.3.0.11 dev eth1 metric 1700",
 		"fd00:1::/122 via 2001:db8:3::11 dev eth1 metric 1700 pref medium",
@@ -179,32 +153,32 @@ func TestAddReplaceDelete(t *testing.T) {
 
 func TestLinkLocalNextHop(t *testing.T) {
 	n := newNode(t)
-	n.install(via("fd00:1::/122", "fe80::9%eth1"), via("fd00:2::/122", "fe80::9%eth0", "fe80::9%eth1"))
+	n.install(routetest.Via("fd00:1::/122", "fe80::9%eth1"), routetest.Via("fd00:2::/122", "fe80::9%eth0", "fe80::9%eth1"))
 	n.wantKernel(
 		"fd00:1::/122 via fe80::9 dev eth1 metric 1700 pref medium",
 		"fd00:2::/122 metric 1700 pref medium nexthop via fe80::9 dev eth0 weight 1 nexthop via fe80::9 dev eth1 weight 1",
 	)
-	res := n.apply(true, via("fd00:3::/122", "fe80::9%eth7"), via("fd00:4::/122", "fe80::9%eth0"))
+	res := n.apply(true, routetest.Via("fd00:3::/122", "fe80::9%eth7"), routetest.Via("fd00:4::/122", "fe80::9%eth0"))
 	if err := res.Failed[netip.MustParsePrefix("fd00:3::/122")]; !errors.Is(err, ErrNoLink) {
 		t.Errorf("next hop on a link that is not there: %v, want ErrNoLink", err)
 	}
-	n.wantList(via("fd00:4::/122", "fe80::9%eth0"))
+	n.wantList(routetest.Via("fd00:4::/122", "fe80::9%eth0"))
 }
 
 func TestPruneFalseDeletesNothing(t *testing.T) {
 	n := newNode(t)
-	n.install(blackhole("10.244.1.0/26"), blackhole("fd00:1::/122"))
-	res := n.apply(false, blackhole("10.244.2.0/26"))
+	n.install(routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("fd00:1::/122"))
+	res := n.apply(false, routetest.Blackhole("10.244.2.0/26"))
 	wantSurplus(t, res, "10.244.1.0/26", "fd00:1::/122")
-	n.wantList(blackhole("10.244.1.0/26"), blackhole("10.244.2.0/26"), blackhole("fd00:1::/122"))
+	n.wantList(routetest.Blackhole("10.244.1.0/26"), routetest.Blackhole("10.244.2.0/26"), routetest.Blackhole("fd00:1::/122"))
 	n.wantKernel("blackhole 10.244.1.0/26 metric 1700", "blackhole 10.244.2.0/26 metric 1700",
 		"blackhole fd00:1::/122 dev lo metric 1700 pref medium")
 }
 
 func TestUnreachableNextHop(t *testing.T) {
 	n := newNode(t)
-	bad4, bad6, own := via("10.244.3.0/26", "192.0.2.1"), via("fd00:3::/122", "2001:db8:9::1"), via("fd00:4::/122", "2001:db8:2::1")
-	good := []dataplane.Route{via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11")}
+	bad4, bad6, own := routetest.Via("10.244.3.0/26", "192.0.2.1"), routetest.Via("fd00:3::/122", "2001:db8:9::1"), routetest.Via("fd00:4::/122", "2001:db8:2::1")
+	good := []dataplane.Route{routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("fd00:1::/122", "2001:db8:2::11")}
 	res := n.apply(true, append(good, bad4, bad6, own)...)
 	n.wantList(good...)
 	for _, r := range []dataplane.Route{bad4, bad6} {

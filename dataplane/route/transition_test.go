@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // monitor is ip-monitor(8) inside the node: an independent witness of every
@@ -75,21 +76,21 @@ func (m *monitor) until(mark string) []string {
 func TestTransitionsLeaveNoGap(t *testing.T) {
 	for family, forms := range map[string][]dataplane.Route{
 		"IPv4": {
-			via("10.244.1.0/26", "10.2.0.11"),
-			via("10.244.1.0/26", "10.2.0.12"),
-			via("10.244.1.0/26", "10.2.0.11", "10.3.0.11"),
-			via("10.244.1.0/26", "10.2.0.12", "10.2.0.13", "10.3.0.11"),
-			via("10.244.1.0/26", "10.2.0.11", "2001:db8:2::11"),
-			from(onLink(via("10.244.1.0/26", "fe80::9"), "eth1"), "10.2.0.1"),
-			blackhole("10.244.1.0/26"),
+			routetest.Via("10.244.1.0/26", "10.2.0.11"),
+			routetest.Via("10.244.1.0/26", "10.2.0.12"),
+			routetest.Via("10.244.1.0/26", "10.2.0.11", "10.3.0.11"),
+			routetest.Via("10.244.1.0/26", "10.2.0.12", "10.2.0.13", "10.3.0.11"),
+			routetest.Via("10.244.1.0/26", "10.2.0.11", "2001:db8:2::11"),
+			routetest.From(routetest.OnLink(routetest.Via("10.244.1.0/26", "fe80::9"), "eth1"), "10.2.0.1"),
+			routetest.Blackhole("10.244.1.0/26"),
 		},
 		"IPv6": {
-			via("fd00:1::/122", "2001:db8:2::11"),
-			via("fd00:1::/122", "2001:db8:2::12"),
-			via("fd00:1::/122", "2001:db8:2::11", "2001:db8:3::11"),
-			via("fd00:1::/122", "2001:db8:2::12", "2001:db8:2::13", "2001:db8:3::11"),
-			from(onLink(via("fd00:1::/122", "fe80::9", "fe80::10"), "eth1"), "2001:db8:2::1"),
-			blackhole("fd00:1::/122"),
+			routetest.Via("fd00:1::/122", "2001:db8:2::11"),
+			routetest.Via("fd00:1::/122", "2001:db8:2::12"),
+			routetest.Via("fd00:1::/122", "2001:db8:2::11", "2001:db8:3::11"),
+			routetest.Via("fd00:1::/122", "2001:db8:2::12", "2001:db8:2::13", "2001:db8:3::11"),
+			routetest.From(routetest.OnLink(routetest.Via("fd00:1::/122", "fe80::9", "fe80::10"), "eth1"), "2001:db8:2::1"),
+			routetest.Blackhole("fd00:1::/122"),
 		},
 	} {
 		t.Run(family, func(t *testing.T) {
@@ -118,8 +119,8 @@ func TestTransitionsLeaveNoGap(t *testing.T) {
 func TestApplyAgainChangesNothing(t *testing.T) {
 	n := newNode(t)
 	routes := []dataplane.Route{
-		via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), blackhole("10.244.3.0/26"),
-		via("fd00:1::/122", "fe80::9%eth1"), via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11"), blackhole("fd00:3::/122"),
+		routetest.Via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), routetest.Blackhole("10.244.3.0/26"),
+		routetest.Via("fd00:1::/122", "fe80::9%eth1"), routetest.Via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11"), routetest.Blackhole("fd00:3::/122"),
 	}
 	n.install(routes...)
 	m := n.monitor()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead.dev/dataplane/nl"
+	"fairlead.dev/dataplane/routetest"
 )
 
 // watch starts Watch inside the node, ends it with the test, and waits for it.
@@ -95,7 +96,7 @@ func TestFilter(t *testing.T) {
 		{"a route in our name, deleted", func() { n.ip("route", "del", "10.244.5.0/26", "proto", "170") }, ofRoute, true},
 		{"a link", func() { n.ip("link", "set", "peereth1", "alias", "uplink") }, ofLink("peereth1"), true},
 		{"a foreign route in the way of a wanted one", func() {
-			n.install(blackhole("10.244.8.0/26"))
+			n.install(routetest.Blackhole("10.244.8.0/26"))
 			n.ip("route", "add", "blackhole", "10.244.8.0/26", "proto", "static", "metric", "10")
 		}, ofRoute, true},
 		{"its end", func() { n.ip("route", "del", "blackhole", "10.244.8.0/26", "proto", "static", "metric", "10") }, ofRoute, true},
@@ -202,8 +203,8 @@ func (n *node) record(f func()) []nl.Event {
 func TestOwnChangesAreNotTold(t *testing.T) {
 	n := newNode(t)
 	for _, e := range n.record(func() {
-		n.install(via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11", "2001:db8:3::11"), blackhole("fd00:2::/122"))
-		n.install(via("10.244.1.0/26", "10.2.0.12"), via("fd00:1::/122", "2001:db8:2::11"))
+		n.install(routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("fd00:1::/122", "2001:db8:2::11", "2001:db8:3::11"), routetest.Blackhole("fd00:2::/122"))
+		n.install(routetest.Via("10.244.1.0/26", "10.2.0.12"), routetest.Via("fd00:1::/122", "2001:db8:2::11"))
 		n.install()
 		n.ip("route", "add", "blackhole", "10.244.5.0/26", "proto", "170")
 	}) {
@@ -270,8 +271,8 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 // A link that goes down takes IPv4 routes with it and says nothing of them.
 func TestRoutesComeBackWithTheirLink(t *testing.T) {
 	n := newNode(t)
-	single4, single6 := via("10.244.1.0/26", "10.2.0.11"), via("fd00:1::/122", "2001:db8:2::11")
-	ecmp4, ecmp6 := via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11")
+	single4, single6 := routetest.Via("10.244.1.0/26", "10.2.0.11"), routetest.Via("fd00:1::/122", "2001:db8:2::11")
+	ecmp4, ecmp6 := routetest.Via("10.244.2.0/26", "10.2.0.11", "10.3.0.11"), routetest.Via("fd00:2::/122", "2001:db8:2::11", "2001:db8:3::11")
 	n.install(single4, ecmp4, single6, ecmp6)
 	ch := n.watch()
 	n.ip("link", "set", "eth0", "down")
