@@ -27,7 +27,8 @@ type Found struct {
 	Changed bool
 	// Rivals come before ours, by name.
 	Rivals []Rival
-	// Touched is when a file last came into the folder, or went.
+	// Touched is when a file of somebody else last came into the folder, or went. That
+	// of ours counts too, unless it came when no other was there.
 	Touched time.Time
 }
 
@@ -45,6 +46,9 @@ type Keeper struct {
 	begun    bool
 	restored time.Time
 	last     Found
+	// alone is when the folder was touched by writing ours where nothing else was, and
+	// before when it was touched before that.
+	alone, before time.Time
 }
 
 // NewKeeper returns a Keeper of the configuration in dir.
@@ -66,7 +70,7 @@ func (k *Keeper) Keep(ready bool) (Found, error) {
 	_, unreadable := libcni.NetworkConfFromBytes(have)
 	found := Found{Installed: unreadable == nil, Changed: k.begun && unreadable == nil && !equal(have, want)}
 	if k.due(ready, found.Installed, equal(have, want)) {
-		if err := place(k.dir, ConfName, want, confMode); err != nil {
+		if err := k.place(want); err != nil {
 			return Found{}, err
 		}
 		if k.begun {
@@ -82,11 +86,33 @@ func (k *Keeper) Keep(ready bool) (Found, error) {
 	if found.Rivals, err = rivals(k.dir); err != nil {
 		return Found{}, err
 	}
-	if dir, err := os.Stat(k.dir); err == nil { // else there is none yet
-		found.Touched = dir.ModTime()
+	if found.Touched = touched(k.dir); found.Touched.Equal(k.alone) {
+		found.Touched = k.before
 	}
 	k.tell(found)
 	return found, nil
+}
+
+func (k *Keeper) place(conf []byte) error {
+	all, err := libcni.ConfFiles(k.dir, extensions())
+	others := slices.ContainsFunc(all, func(path string) bool { return filepath.Base(path) != ConfName })
+	before := touched(k.dir)
+	if err := errors.Join(err, place(k.dir, ConfName, conf, confMode)); err != nil {
+		return err
+	}
+	if !others {
+		k.alone, k.before = touched(k.dir), before
+	}
+	return nil
+}
+
+// touched is when a file last came into the folder, or went; zero if there is none.
+func touched(dir string) time.Time {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // due says whether the configuration is to be written.

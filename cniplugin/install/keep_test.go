@@ -373,3 +373,68 @@ func TestMatters(t *testing.T) {
 		}
 	}
 }
+
+// When files of others came and went is told, and survives the agent. Ours is no
+// such, where it came alone.
+func TestTouched(t *testing.T) {
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	keep := func(t *testing.T, dir string) *install.Keeper {
+		t.Helper()
+		return install.NewKeeper(dir, install.Conf{RunDir: "/run/fairlead"}, slog.New(slog.DiscardHandler))
+	}
+	since := func(t *testing.T, k *install.Keeper) time.Duration {
+		t.Helper()
+		f, err := k.Keep(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(f.Touched)
+	}
+	age := func(t *testing.T, dir string) {
+		t.Helper()
+		if err := os.Chtimes(dir, ago(time.Hour), ago(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := func(t *testing.T, dir string) string {
+		t.Helper()
+		path := filepath.Join(dir, "05-other.conflist")
+		if err := os.WriteFile(path, []byte(`{"cniVersion":"1.0.0","name":"other","plugins":[{"type":"bridge"}]}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Run("alone", func(t *testing.T) {
+		dir := t.TempDir()
+		age(t, dir)
+		k := keep(t, dir)
+		for range 2 {
+			if d := since(t, k); d < time.Hour-time.Minute {
+				t.Errorf("touched %s ago, by nobody but us", d)
+			}
+		}
+		path := other(t, dir)
+		if d := since(t, k); d > time.Minute {
+			t.Errorf("another came, and it was touched %s ago", d)
+		}
+		age(t, dir)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if d := since(t, k); d > time.Minute {
+			t.Errorf("another went, and it was touched %s ago", d)
+		}
+	})
+	t.Run("beside another", func(t *testing.T) {
+		dir := t.TempDir()
+		other(t, dir)
+		age(t, dir)
+		if d := since(t, keep(t, dir)); d > time.Minute {
+			t.Errorf("ours came before another's, and it was touched %s ago", d)
+		}
+		age(t, dir)
+		if d := since(t, keep(t, dir)); d < time.Hour-time.Minute {
+			t.Errorf("an agent that starts finds it touched %s ago", d)
+		}
+	})
+}
