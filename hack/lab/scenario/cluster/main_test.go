@@ -19,17 +19,27 @@ const bound = 90 * time.Second
 // scene is a cluster that scenarios share, each leaving it as it found it.
 type scene struct{ *cluster.Cluster }
 
-// TestCluster is the quick form: a node in each of two racks, Fairlead by Helm.
+// TestCluster has two nodes in a rack and one in another, Fairlead by Helm.
 func TestCluster(t *testing.T) {
-	s := up(t, cluster.Options{Lab: lab.Options{Topology: pair()}})
+	s := up(t, cluster.Options{Lab: lab.Options{Topology: three()}})
 	if err := s.Install(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	labtest.Run(t, s.Lab, s.settled, []labtest.Scenario{
 		{Name: "nodes", Run: s.nodes},
 		{Name: "pods talk", Run: s.talk},
+		{Name: "many pods", Run: s.many},
+		{Name: "upgrade", Run: s.upgrade},
+		{Name: "drain", Run: s.drain},
 		{Name: "reboot", Run: s.reboot},
 	})
+}
+
+// three is two nodes in a rack and one in another, with a ToR of each kind.
+func three() *topology.Topology {
+	topo := topology.Default()
+	topo.Racks[1].Nodes = topo.Racks[1].Nodes[:1]
+	return &topo
 }
 
 // pair is one node in each of two racks, with a ToR of each kind.
