@@ -49,7 +49,7 @@ spec: {ipFamilyPolicy: %[5]s, selector: {app: %[1]s}, ports: [{port: 80, targetP
 // its name, in the namespace default, and returns its pods when all are ready.
 func (c *Cluster) Serve(ctx context.Context, name string, replicas int) ([]corev1.Pod, error) {
 	policy := "SingleStack"
-	if len(c.families()) > 1 {
+	if len(c.Topology().Families()) > 1 {
 		policy = "RequireDualStack"
 	}
 	if err := c.Apply(ctx, fmt.Sprintf(serverManifest, name, replicas, ServerImage, serverPort, policy)); err != nil {

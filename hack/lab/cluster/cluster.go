@@ -139,7 +139,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.Phase("images", func() error { return c.prepareImages(gctx) }) })
 	g.Go(func() error {
-		return c.StartControlPlane(gctx, kube.Options{Managers: c.bin, ManagerArgs: c.opts.ManagerArgs})
+		return c.StartControlPlane(gctx, kube.Options{
+			Managers: c.bin, ManagerArgs: c.opts.ManagerArgs, OneFamily: len(c.Topology().Families()) == 1,
+		})
 	})
 	if err := g.Wait(); err != nil {
 		return err

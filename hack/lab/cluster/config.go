@@ -10,9 +10,15 @@ import (
 // pauseImage is the sandbox of each pod; BUILD's archive has it under this name.
 const pauseImage = "registry.k8s.io/pause:3.10.1"
 
+// ContainerdMetrics is where a machine's containerd tells of itself, in the
+// machine's network namespace.
+const ContainerdMetrics = "127.0.0.1:1338"
+
 // containerdConfig is for containerd 1.6. Our own oom_score_adj may be the lowest
 // that we may set (CAP_SYS_RESOURCE), which restrict_oom_score_adj heeds.
 const containerdConfig = `version = 2
+[metrics]
+  address = "` + ContainerdMetrics + `"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "` + pauseImage + `"
   tolerate_missing_hugetlb_controller = true

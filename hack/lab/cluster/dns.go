@@ -31,8 +31,8 @@ func (c *Cluster) dnsAddress() netip.Addr {
 func (c *Cluster) applyDNS(ctx context.Context) error {
 	var b bytes.Buffer
 	err := template.Must(template.New("dns").Parse(dnsManifest)).Execute(&b, map[string]any{
-		"Address": c.dnsAddress(), "DualStack": len(c.families()) > 1,
-		"Family": map[topology.Family]string{topology.V4: "IPv4", topology.V6: "IPv6"}[c.families()[0]],
+		"Address": c.dnsAddress(), "DualStack": len(c.Topology().Families()) > 1,
+		"Family": map[topology.Family]string{topology.V4: "IPv4", topology.V6: "IPv6"}[c.Topology().Families()[0]],
 	})
 	if err != nil {
 		return fmt.Errorf("render the manifest of DNS: %w", err)

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"fairlead.dev/hack/lab"
-	"fairlead.dev/hack/lab/topology"
 )
 
 // Services of a machine, by which Service finds them.
@@ -133,13 +132,4 @@ func writeFile(path, content string) error {
 		return err
 	}
 	return os.WriteFile(path, []byte(content), 0o600)
-}
-
-// families of the cluster's Services: the control plane's first.
-func (c *Cluster) families() []topology.Family {
-	families := c.Topology().Families()
-	if c.Topology().ControlPlane().Is6() {
-		return []topology.Family{topology.V6}
-	}
-	return families
 }

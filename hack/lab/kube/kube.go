@@ -32,6 +32,9 @@ type Options struct {
 	NetNS string
 	// Address is listened on and advertised. Default 127.0.0.1.
 	Address netip.Addr
+	// OneFamily gives Services addresses of Address's family alone. Default: both,
+	// Address's first.
+	OneFamily bool
 	// Instance names the control plane, for people. Default: Dir's last element.
 	Instance string
 	// Detach lets the processes outlive this one, for Attach. Otherwise the
@@ -146,7 +149,7 @@ func prepare(ctx context.Context, opts Options) (*ControlPlane, error) {
 	}
 	s := state{
 		NetNS: opts.NetNS, Address: opts.Address, Instance: opts.Instance, Detach: opts.Detach,
-		Bin: opts.Bin, Managers: opts.Managers, ManagerArgs: opts.ManagerArgs,
+		OneFamily: opts.OneFamily, Bin: opts.Bin, Managers: opts.Managers, ManagerArgs: opts.ManagerArgs,
 	}
 	if s.Instance == "" {
 		s.Instance = filepath.Base(dir)

@@ -113,10 +113,6 @@ func (c *ControlPlane) StopAPIServer() error {
 
 func (c *ControlPlane) apiServerArgs() []string {
 	pki := func(name string) string { return filepath.Join(c.dir, "pki", name) }
-	ranges := serviceRange4 + "," + serviceRange6
-	if c.state.Address.Is6() {
-		ranges = serviceRange6 + "," + serviceRange4
-	}
 	args := []string{
 		"--etcd-servers=" + etcdClientURL,
 		"--bind-address=" + c.state.Address.String(),
@@ -129,7 +125,7 @@ func (c *ControlPlane) apiServerArgs() []string {
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + pki(tokenKeyFile),
 		"--service-account-signing-key-file=" + pki(tokenKeyFile),
-		"--service-cluster-ip-range=" + ranges,
+		"--service-cluster-ip-range=" + c.serviceRanges(),
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged",
@@ -188,6 +184,17 @@ func readyz(ctx context.Context, client *http.Client, url string) error {
 		return fmt.Errorf("/readyz answers %s", resp.Status)
 	}
 	return nil
+}
+
+func (c *ControlPlane) serviceRanges() string {
+	first, second := serviceRange4, serviceRange6
+	if c.state.Address.Is6() {
+		first, second = second, first
+	}
+	if c.state.OneFamily {
+		return first
+	}
+	return first + "," + second
 }
 
 // ServiceRange is where Services have their addresses of the first family.

@@ -19,6 +19,8 @@ type state struct {
 	Port     uint16     `json:"port"`
 	Bin      string     `json:"bin"`
 	Detach   bool       `json:"detach,omitempty"`
+	// OneFamily is of Services.
+	OneFamily bool `json:"oneFamily,omitempty"`
 
 	Managers    string   `json:"managers,omitempty"`
 	ManagerArgs []string `json:"managerArgs,omitempty"`
