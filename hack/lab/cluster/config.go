@@ -55,7 +55,8 @@ maxPods: 250
 `
 
 // proxyConfig takes the node's name, the mode, and the pools. The limits of
-// connection tracking are the host's, and cannot be written in a namespace.
+// connection tracking are the host's, and cannot be written in a namespace. It looks
+// after its rules more often than by default, each 30 s.
 const proxyConfig = `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: /etc/kubernetes/kube-proxy.kubeconfig}
@@ -63,6 +64,8 @@ hostnameOverride: %s
 mode: %s
 clusterCIDR: %q
 conntrack: {maxPerCore: 0, min: 0}
+nftables: {syncPeriod: 5s}
+iptables: {syncPeriod: 5s}
 `
 
 func (c *Cluster) proxyConfig(node string) string {
