@@ -16,8 +16,8 @@ func (c *Cluster) Diagnose(ctx context.Context, w io.Writer) {
 
 func (c *Cluster) diagnoseKubernetes(ctx context.Context, w io.Writer) {
 	for _, m := range c.Machines() {
-		for _, s := range m.services() {
-			if p, err := m.Service(s.name); err == nil {
+		for _, name := range services() {
+			if p, err := m.Service(name); err == nil {
 				fmt.Fprintf(w, "--- end of %s (running: %v)\n%s\n", p.Log, p.Running(), p.Tail())
 			}
 		}

@@ -19,9 +19,8 @@ func (c *Cluster) PowerOff(ctx context.Context, name string) error {
 	m := c.Machine(name)
 	var errs []error
 	// The services first, so that no end is taken for one of its own.
-	services := m.services()
-	for _, s := range slices.Backward(services) {
-		if p, err := m.Service(s.name); err == nil {
+	for _, name := range slices.Backward(services()) {
+		if p, err := m.Service(name); err == nil {
 			errs = append(errs, p.Kill9(ctx))
 		}
 	}

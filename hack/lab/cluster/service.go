@@ -16,6 +16,9 @@ const (
 	KubeProxy  = "kube-proxy"
 )
 
+// services in the order of their start.
+func services() []string { return []string{Containerd, Kubelet, KubeProxy} }
+
 // service is a program that a machine runs from its start on.
 type service struct {
 	machine *Machine

@@ -1,0 +1,37 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// AddNode brings one more machine into a rack and boots it. No router is touched.
+func (c *Cluster) AddNode(ctx context.Context, rack, name string) (*Machine, error) {
+	if _, err := c.AddMachine(ctx, rack, name); err != nil {
+		return nil, err
+	}
+	return c.Machine(name), c.PowerOn(ctx, name)
+}
+
+// RemoveNode takes a machine away, as if its power went, with its disk, and
+// deletes its Node.
+func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
+	if err := c.PowerOff(ctx, name); err != nil {
+		return err
+	}
+	errs := []error{c.Lab.RemoveNode(ctx, name)}
+	m := c.Machine(name)
+	if p, err := c.Process(name); err == nil {
+		errs = append(errs, c.ForgetProcess(p))
+	}
+	for _, s := range services() {
+		if p, err := m.Service(s); err == nil {
+			errs = append(errs, c.ForgetProcess(p))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove node %s: %w", name, err)
+	}
+	return nil
+}
