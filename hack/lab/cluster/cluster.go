@@ -37,6 +37,9 @@ type Options struct {
 	// LateAddresses has kubelets register their Nodes without addresses, as under
 	// a cloud's controller, until GiveAddresses.
 	LateAddresses bool `json:"lateAddresses"`
+	// StartupTaint has Nodes register with the taint that Fairlead takes off, once
+	// it can wire pods there.
+	StartupTaint bool `json:"startupTaint"`
 	// Idle leaves the machines off, until PowerOn.
 	Idle bool `json:"idle"`
 	// Image is an archive of Fairlead's image under Repository:Tag. Default:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/hack/lab"
 )
 
@@ -51,6 +52,9 @@ func (m *Machine) kubelet() []string {
 		"/opt/programs/kubelet", "--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.kubeconfig",
 		"--hostname-override=" + m.Name, "--node-labels=" + lab.RackLabel + "=" + rack.Name,
 	}
+	if m.cluster.opts.StartupTaint {
+		argv = append(argv, "--register-with-taints="+v1alpha1.AgentNotReadyTaint+"=:NoSchedule")
+	}
 	if m.cluster.opts.LateAddresses {
 		return append(argv, "--cloud-provider=external")
 	}
@@ -92,10 +96,10 @@ func (m *Machine) configure() error {
 		return fmt.Errorf("configure %s: %w", m.Name, err)
 	}
 	for file, content := range map[string]string{
-		"etc/kubernetes/kubelet.yaml":      fmt.Sprintf(kubeletConfig, m.cgroup(), c.dnsAddress()),
-		"etc/kubernetes/kube-proxy.yaml":   c.proxyConfig(m.Name),
-		"etc/kubernetes/ca.crt":            string(plane.CA()),
-		"upper/etc/containerd/config.toml": containerdConfig,
+		"etc/kubernetes/kubelet.yaml":    fmt.Sprintf(kubeletConfig, m.cgroup(), c.dnsAddress()),
+		"etc/kubernetes/kube-proxy.yaml": c.proxyConfig(m.Name),
+		"etc/kubernetes/ca.crt":          string(plane.CA()),
+		"etc/containerd/config.toml":     containerdConfig,
 	} {
 		if err := writeFile(m.Disk(file), content); err != nil {
 			return fmt.Errorf("configure %s: %w", m.Name, err)
