@@ -126,3 +126,14 @@ func output(ctx context.Context, dir, name string, args ...string) (string, erro
 	}
 	return string(out), nil
 }
+
+// requirements are programs of the host's that machines run.
+func requirements() error {
+	var errs []error
+	for _, name := range []string{"containerd", "ctr", "runc", "nft", "iptables", "mount", "unshare", "nsenter", "setpriv", "pivot_root"} {
+		if _, err := exec.LookPath(name); err != nil {
+			errs = append(errs, fmt.Errorf("%w (hack/setup.sh packages installs it)", err))
+		}
+	}
+	return errors.Join(append(errs, cgroupsUsable())...)
+}

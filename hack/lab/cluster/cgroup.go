@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"fairlead.dev/hack/lab"
 )
 
@@ -48,8 +50,8 @@ func cgroupsUsable() error {
 		return fmt.Errorf("no cgroup hierarchy is mounted under %s, and containers need them", cgroupRoot)
 	}
 	for _, h := range all {
-		if err := os.WriteFile(filepath.Join(h, "cgroup.procs"), nil, 0); errors.Is(err, os.ErrPermission) {
-			return fmt.Errorf("cgroup hierarchy %s is read-only, and machines make folders in it", h)
+		if err := unix.Access(h, unix.W_OK); err != nil {
+			return fmt.Errorf("cgroup hierarchy %s is not ours to make folders in, which machines need: %w", h, err)
 		}
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -173,36 +172,4 @@ func (c *Cluster) startMachines(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-func (c *Cluster) prepareImages(ctx context.Context) error {
-	all, err := archives(c.bin)
-	if err != nil {
-		return err
-	}
-	if c.opts.NoImage {
-		return c.importImages(ctx, all)
-	}
-	image := c.opts.Image
-	if image == "" {
-		image = os.Getenv(ImageEnv)
-	}
-	if image == "" {
-		image = filepath.Join(c.Dir(), "fairlead.tar")
-		if err := BuildImage(ctx, image, Tag); err != nil {
-			return err
-		}
-	}
-	return c.importImages(ctx, append(all, image))
-}
-
-// requirements are programs of the host's that machines run.
-func requirements() error {
-	var errs []error
-	for _, name := range []string{"containerd", "ctr", "runc", "nft", "iptables", "mount", "unshare", "nsenter", "setpriv", "pivot_root"} {
-		if _, err := exec.LookPath(name); err != nil {
-			errs = append(errs, fmt.Errorf("%w (hack/setup.sh packages installs it)", err))
-		}
-	}
-	return errors.Join(append(errs, cgroupsUsable())...)
 }

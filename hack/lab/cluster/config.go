@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// pauseImage is the sandbox of each pod; BUILD's archive has it under this name.
+// pauseImage is the sandbox of each pod, under the name that its archive has.
 const pauseImage = "registry.k8s.io/pause:3.10.1"
 
 // ContainerdMetrics is where a machine's containerd tells of itself, in the

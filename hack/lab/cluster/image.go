@@ -29,6 +29,27 @@ var (
 	identity  = "io.containerd.grpc.v1.introspection/uuid"
 )
 
+func (c *Cluster) prepareImages(ctx context.Context) error {
+	all, err := archives(c.bin)
+	if err != nil {
+		return err
+	}
+	if c.opts.NoImage {
+		return c.importImages(ctx, all)
+	}
+	image := c.opts.Image
+	if image == "" {
+		image = os.Getenv(ImageEnv)
+	}
+	if image == "" {
+		image = filepath.Join(c.Dir(), "fairlead.tar")
+		if err := BuildImage(ctx, image, Tag); err != nil {
+			return err
+		}
+	}
+	return c.importImages(ctx, append(all, image))
+}
+
 func (c *Cluster) template() string { return filepath.Join(c.Dir(), "images", "containerd") }
 
 // importImages unpacks all archives into a folder, from which each machine's

@@ -44,7 +44,7 @@ func (c *Cluster) home(node string) string { return filepath.Join(c.Dir(), "node
 
 // Disk is where the host sees what the machine keeps at a path of its own, one
 // that it shares with nobody: below /var/lib/{kubelet,containerd,cni,fairlead},
-// /var/log/{pods,containers}, /etc/{kubernetes,cni/net.d} or /opt/cni/bin.
+// /var/log/{pods,containers}, /etc/{kubernetes,containerd,cni/net.d} or /opt/cni/bin.
 func (m *Machine) Disk(path string) string {
 	return filepath.Join(m.cluster.home(m.Name), "disk", path)
 }

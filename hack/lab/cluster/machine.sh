@@ -23,7 +23,7 @@ mkdir -p "$root/run/lock" "$root/run/netns"
 # Folders of which nothing of the host's may show. They are no overlay: container
 # runtimes put overlays of their own on top, and kubelet asks how full they are.
 for folder in var/lib/containerd var/lib/kubelet var/lib/cni var/lib/fairlead var/log/pods var/log/containers \
-	etc/cni/net.d etc/kubernetes opt/cni/bin; do
+	etc/cni/net.d etc/containerd etc/kubernetes opt/cni/bin; do
 	mkdir -p "$disk/$folder" "$root/$folder"
 	mount --bind "$disk/$folder" "$root/$folder"
 done

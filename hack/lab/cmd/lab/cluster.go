@@ -49,9 +49,13 @@ func (p *program) bringCluster(ctx context.Context, opts cluster.Options, bare b
 		return err
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.Down(context.WithoutCancel(ctx)))
+		if err == nil {
+			return
 		}
+		if ctx.Err() == nil {
+			c.Diagnose(ctx, p.errs)
+		}
+		err = errors.Join(err, c.Down(context.WithoutCancel(ctx)))
 	}()
 	if !bare {
 		if err := c.Phase("fairlead", func() error { return c.Install(ctx, nil) }); err != nil {

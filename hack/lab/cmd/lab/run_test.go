@@ -18,6 +18,8 @@ func TestCommandsOnALabThatIsNotUp(t *testing.T) {
 		{"down"},
 		{"exec", "n1", "--", "true"},
 		{"kubectl", "get", "nodes", "-A"},
+		{"helm", "list", "-A"},
+		{"enter", "true"},
 		{"fairlead", "status"},
 		{"vtysh", "r1-tor1", "-c", "show version"},
 		{"birdc", "r1-tor2", "show", "protocols"},
@@ -38,6 +40,7 @@ func TestWrongCalls(t *testing.T) {
 		"unknown command": {"fly"},
 		"which router":    {"vtysh"},
 		"arg(s)":          {"pod", "add", "n1"},
+		"want 4 or 6":     {"cluster", "--only", "5"},
 	} {
 		if _, err := call(t, args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q in it", args, err, want)
@@ -50,7 +53,7 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"demo", "up", "down", "list", "exec", "kubectl", "fairlead", "vtysh", "birdc", "pod", "node"} {
+	for _, name := range []string{"demo", "cluster", "up", "down", "list", "exec", "enter", "kubectl", "helm", "fairlead", "vtysh", "birdc", "pod", "node"} {
 		if !strings.Contains(out, "\n  "+name+" ") {
 			t.Errorf("%s is not in the help:\n%s", name, out)
 		}
