@@ -21,10 +21,10 @@ TESTARGS ?=
 # The name of what make cluster brings up.
 INSTANCE ?= cluster
 
-.PHONY: help demo cluster test test-units test-lab soak setup lint generate check-generated bench image chart build clean
+.PHONY: help demo cluster test test-units test-lab soak setup lint generate check-generated e2e-upstream bench image chart build clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "%-13s %s\n", $$1, $$2}'
 
 demo: build ## A data centre on this machine: pods of two racks talk (root; KEEP=1 leaves it up)
 	hack/setup.sh >/dev/null
@@ -33,6 +33,7 @@ demo: build ## A data centre on this machine: pods of two racks talk (root; KEEP
 
 cluster: build ## A Kubernetes of real kubelets, Fairlead installed by Helm; it stays up (root; INSTANCE=name)
 	hack/setup.sh >/dev/null
+	hack/setup.sh cluster >/dev/null
 	go build -o bin/lab ./hack/lab/cmd/lab
 	bin/lab -i $(INSTANCE) cluster
 
@@ -50,8 +51,9 @@ test-lab: build ## Layer L4: real agents, real routers, real packets (root)
 soak: ## 5,000 pods come and go on one node, and nothing is left of them (root)
 	go test -timeout 30m $(TESTARGS) ./hack/fault -run '^TestCycles$$' -v -cycles 5000
 
-setup: # Packages, and the Kubernetes control plane that tests and demo run
+setup: # Packages, and the Kubernetes that tests and demo run
 	hack/setup.sh >/dev/null
+	hack/setup.sh cluster >/dev/null
 
 lint: ## gofumpt, golangci-lint, and the rules of who may import whom
 	$(GOLINT) run ./...
@@ -71,6 +73,9 @@ check-generated: generate
 
 conformance: ## Ask our CNI plugin and the reference's what the specification demands: docs/cni-conformance.md (root)
 	go run ./hack/conformance/cmd/conformance -o docs/cni-conformance.md
+
+e2e-upstream: setup ## Kubernetes' own tests of the network: FAMILY=ipv4, ipv6 or dual, default all (root)
+	go run ./hack/e2e -family "$(FAMILY)"
 
 bench: build ## Measure ourselves and the reference beside us: AREA=cni JSON=file
 	go run ./hack/bench -area "$(AREA)" -json "$(JSON)"
