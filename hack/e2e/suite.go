@@ -53,6 +53,9 @@ const reportFile = "report.json"
 // run leaves its output and its report in the folder out. That tests failed is
 // no error.
 func (s suite) run(ctx context.Context, out string) ([]result, error) {
+	if err := os.Remove(filepath.Join(out, reportFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove report of an earlier run: %w", err)
+	}
 	log, err := os.Create(filepath.Join(out, "output.log"))
 	if err != nil {
 		return nil, fmt.Errorf("run suite: %w", err)
