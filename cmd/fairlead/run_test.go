@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"fairlead.dev/controller/view"
@@ -148,5 +149,31 @@ func TestExitCode(t *testing.T) {
 	}
 	if code := exitCode(errors.New("list Nodes: forbidden"), &stderr); code != 2 || stderr.String() != "fairlead: list Nodes: forbidden\n" {
 		t.Errorf("error: %d %q", code, stderr.String())
+	}
+}
+
+// status --wait looks again, after an error too, and ends when all is well.
+func TestStatusWaits(t *testing.T) {
+	var asked atomic.Int32
+	socket := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch v := agentView(); asked.Add(1) {
+		case 1:
+			http.Error(w, "not yet", http.StatusServiceUnavailable)
+		case 2:
+			answerWith(t, v)(w, r)
+		default:
+			v.Source, v.Problems, v.State.Conditions = "api", nil, nil
+			answerWith(t, v)(w, r)
+		}
+	})
+	if out, err := runCLI(t, "status", "--socket", socket, "--wait", "1m"); err != nil || !strings.HasPrefix(out, "All is well.") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("asked %d times, want 3", n)
+	}
+	asked.Store(0)
+	if _, err := runCLI(t, "status", "--socket", socket); err == nil {
+		t.Error("without --wait the first answer is not the last")
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,7 +68,8 @@ type peerSumRow struct {
 }
 
 func newStatus(o *options) *cobra.Command {
-	return &cobra.Command{
+	var wait time.Duration
+	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show problems first, then pools, nodes and peers",
 		Long: `Show problems first, then pools, nodes and peers.
@@ -75,11 +78,10 @@ Exits with 0 when all is well, with 1 when something is not, and with 2 when it
 could not be found out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := o.load(cmd.Context())
+			f, s, err := o.settled(cmd.Context(), wait)
 			if err != nil {
 				return err
 			}
-			s := summarize(f)
 			if err := o.print(cmd.OutOrStdout(), s, func() []table { return s.tables(f) }); err != nil {
 				return err
 			}
@@ -88,6 +90,25 @@ could not be found out.`,
 			}
 			return nil
 		},
+	}
+	c.Flags().DurationVar(&wait, "wait", 0, "look again for so long, until all is well")
+	return c
+}
+
+// settled looks until all is well, or as long as wait, and returns what it saw last.
+func (o *options) settled(ctx context.Context, wait time.Duration) (facts, summary, error) {
+	const pause = time.Second
+	for deadline := time.Now().Add(wait); ; {
+		f, err := o.load(ctx)
+		s := summarize(f)
+		if err == nil && s.Well || !time.Now().Add(pause).Before(deadline) {
+			return f, s, err
+		}
+		select {
+		case <-ctx.Done():
+			return f, s, ctx.Err()
+		case <-time.After(pause):
+		}
 	}
 }
 
