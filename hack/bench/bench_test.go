@@ -50,7 +50,10 @@ func TestRowsHaveStableNames(t *testing.T) {
 			"learn-install-100k-vs-learn", "failover-10k", "agent-rss-100k",
 		},
 		"leases": {"join-to-far-tor", "join-to-far-node", "agent-rss", "controller-rss"},
-		"start":  {"demo-warm-total", "demo-cold-total"},
+		"pods": {
+			"pod-ready-100-vs-bridge", "pod-first-packet-100-vs-bridge", "pod-cni-share-100-vs-bridge",
+		},
+		"start": {"demo-warm-total", "demo-cold-total"},
 	} {
 		chosen, err := choose(areas(true), area)
 		if err != nil {
@@ -86,7 +89,7 @@ func TestChoose(t *testing.T) {
 	if got, err := choose(all, "bgp"); err != nil || len(got) != 1 || got[0].name != "bgp" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if _, err := choose(all, "bgb"); err == nil || !strings.Contains(err.Error(), `"bgb": there are cni, routes, bgp, leases, start`) {
+	if _, err := choose(all, "bgb"); err == nil || !strings.Contains(err.Error(), `"bgb": there are cni, routes, bgp, leases, pods, start`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -159,7 +162,7 @@ func TestInterruptEndsTheRun(t *testing.T) {
 
 // tiny is enough to see that each figure is taken, and none means anything.
 func tiny() rig.Size {
-	return rig.Size{Pods: 3, DualPods: 1, Joins: 1, Announcements: 2, Restarts: 1, Repeats: 1, Shrink: 100}
+	return rig.Size{Pods: 3, DualPods: 1, Joins: 1, NodePods: 3, NodeTurns: 1, SinglePods: 1, Announcements: 2, Restarts: 1, Repeats: 1, Shrink: 100}
 }
 
 // TestEveryArea measures everything, a little of it, and leaves nothing.

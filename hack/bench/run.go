@@ -14,6 +14,7 @@ import (
 	"fairlead.dev/hack/bench/cni"
 	"fairlead.dev/hack/bench/leases"
 	"fairlead.dev/hack/bench/measure"
+	"fairlead.dev/hack/bench/pods"
 	"fairlead.dev/hack/bench/rig"
 	"fairlead.dev/hack/bench/routes"
 	"fairlead.dev/hack/bench/start"
@@ -33,6 +34,7 @@ func areas(cold bool) []area {
 		{routes.Area, routes.Rows(), routes.Run},
 		{bgp.Area, bgp.Rows(), bgp.Run},
 		{leases.Area, leases.Rows(), leases.Run},
+		{pods.Area, pods.Rows(), pods.Run},
 		{start.Area, start.Rows(cold), start.Run},
 	}
 }

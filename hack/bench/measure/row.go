@@ -15,6 +15,7 @@ const (
 	Seconds         = "s"
 	RoutesPerSecond = "routes/s"
 	Mebibytes       = "MiB"
+	Percent         = "%"
 )
 
 // Row is one figure. Area and Name together name it for good: what compares

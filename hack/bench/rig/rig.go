@@ -28,6 +28,8 @@ type Size struct {
 	Pods, DualPods int
 	// Joins of a node.
 	Joins int
+	// NodePods start at once on a real node, NodeTurns times; SinglePods one at a time.
+	NodePods, NodeTurns, SinglePods int
 	// Announcements of one prefix, and Restarts of a speaker.
 	Announcements, Restarts int
 	// Repeats of what is measured as a whole, such as 10,000 routes.
@@ -39,7 +41,10 @@ type Size struct {
 
 // Full is the size of a run whose figures count.
 func Full() Size {
-	return Size{Pods: 200, DualPods: 24, Joins: 50, Announcements: 50, Restarts: 10, Repeats: 5, Shrink: 1}
+	return Size{
+		Pods: 200, DualPods: 24, Joins: 50, NodePods: 100, NodeTurns: 2, SinglePods: 10,
+		Announcements: 50, Restarts: 10, Repeats: 5, Shrink: 1,
+	}
 }
 
 // Rig is one run's equipment. Areas use it one after another.
