@@ -6,6 +6,7 @@ package bgp
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -63,6 +64,13 @@ type Peer struct {
 	// Accept are the ranges from which routes are accepted: a route is accepted
 	// if one of them contains its prefix. Sorted. Empty: nothing is accepted.
 	Accept []netip.Prefix
+}
+
+// Accepts says that a route to a prefix is accepted from the peer.
+func (p Peer) Accepts(prefix netip.Prefix) bool {
+	return slices.ContainsFunc(p.Accept, func(r netip.Prefix) bool {
+		return r.Bits() <= prefix.Bits() && r.Contains(prefix.Addr())
+	})
 }
 
 // Route is what the Loc-RIB holds for a prefix: the best path, or the several

@@ -28,7 +28,7 @@ func (p *peer) session(want bgp.Peer, announce []netip.Prefix) bgp.Session {
 	s := bgp.Session{Address: want.Address, ASN: want.ASN, State: "Active", Since: p.since, LastError: p.failure}
 	for prefix := range p.learned {
 		s.Received++
-		if accepts(want, prefix) {
+		if want.Accepts(prefix) {
 			s.Accepted++
 		}
 	}

@@ -90,7 +90,7 @@ func (s *Speaker) Routes() ([]bgp.Route, error) {
 	routes := map[netip.Prefix]bgp.Route{}
 	for _, p := range s.have.Peers {
 		for prefix, l := range s.peers[p.Address].learned {
-			if accepts(p, prefix) && !slices.Contains(s.have.Announce, prefix) {
+			if p.Accepts(prefix) && !slices.Contains(s.have.Announce, prefix) {
 				routes[prefix] = merge(routes[prefix], prefix, p.Address, l)
 			}
 		}
@@ -162,13 +162,6 @@ func (s *Speaker) changed() {
 	case s.changes <- struct{}{}:
 	default:
 	}
-}
-
-// accepts is the import policy.
-func accepts(p bgp.Peer, prefix netip.Prefix) bool {
-	return slices.ContainsFunc(p.Accept, func(r netip.Prefix) bool {
-		return r.Bits() <= prefix.Bits() && r.Contains(prefix.Addr())
-	})
 }
 
 // merge adds a path to a route; a fresh one takes the place of stale ones.

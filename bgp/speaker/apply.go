@@ -123,7 +123,13 @@ func (s *Speaker) probe(ctx context.Context, g bgp.Global) error {
 func (s *Speaker) change(ctx context.Context, ops bgp.Ops, peers []bgp.Peer) error {
 	e := s.engine
 	done := bgp.Ops{Global: ops.Global}
-	defer func() { e.have = done.Patch(e.have) }()
+	defer func() {
+		e.have = done.Patch(e.have)
+		e.journal.touched.ask(slices.Concat(ops.Announce, ops.Withdraw))
+		if len(ops.Delete)+len(ops.Update) > 0 {
+			e.journal.touched.addAll()
+		}
+	}()
 	// What is withdrawn stays our own until it is.
 	own := slices.Concat(e.have.Announce, ops.Announce)
 	if err := e.setPolicies(ctx, peers, own); err != nil {

@@ -1,7 +1,6 @@
 package speaker
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -30,18 +29,17 @@ type rank struct {
 	asPathLen, origin int
 }
 
-// attributes are what the attributes of a path say, and hops the next hop alone,
-// for the routes that have no other: they are many, and share it.
+// attributes are what the attributes of a path say. hops is the next hop alone, for
+// the routes that have no other: they are many, and share it.
 type attributes struct {
-	rank    rank
-	nextHop netip.Addr
-	hops    []netip.Addr
+	rank rank
+	hops []netip.Addr
 }
 
-// read is readAttributes, which is spared where a path has the very bytes of
+// attributes is readAttributes, which is spared where a path has the very bytes of
 // another of its peer: a peer sends hundreds of prefixes with the same. Those of
 // IPv6 hold the prefix itself.
-func (r *reader) read(in *api.Path, from neighbour) (attributes, error) {
+func (r *reader) attributes(in *api.Path, from neighbour) (attributes, error) {
 	r.key = append(r.key[:0], in.NeighborIp...)
 	for _, data := range in.PattrsBinary {
 		if len(data) > 1 && packet.BGPAttrType(data[1]) == packet.BGP_ATTR_TYPE_MP_REACH_NLRI {
@@ -62,7 +60,7 @@ func (r *reader) read(in *api.Path, from neighbour) (attributes, error) {
 // readAttributes decodes the attributes of a path from one of our peers.
 func readAttributes(binary [][]byte, from bgp.Peer, asn uint32) (attributes, error) {
 	p := attributes{rank: rank{internal: from.ASN == asn, localPref: defaultLocalPref}}
-	var hops []net.IP
+	all := make([]packet.PathAttributeInterface, 0, len(binary))
 	for _, data := range binary {
 		attr, err := packet.GetPathAttribute(data)
 		if err == nil {
@@ -71,11 +69,8 @@ func readAttributes(binary [][]byte, from bgp.Peer, asn uint32) (attributes, err
 		if err != nil {
 			return p, fmt.Errorf("path from %s: %w", from.Address, err)
 		}
+		all = append(all, attr)
 		switch a := attr.(type) {
-		case *packet.PathAttributeNextHop:
-			hops = append(hops, a.Value)
-		case *packet.PathAttributeMpReachNLRI:
-			hops = append(hops, a.Nexthop)
 		case *packet.PathAttributeOrigin:
 			p.rank.origin = int(a.Value)
 		case *packet.PathAttributeLocalPref:
@@ -88,24 +83,27 @@ func readAttributes(binary [][]byte, from bgp.Peer, asn uint32) (attributes, err
 			}
 		}
 	}
-	p.nextHop = nextHop(hops, from.Address)
-	if !p.nextHop.IsValid() {
-		return p, errors.New("no next hop")
-	}
-	p.hops = []netip.Addr{p.nextHop}
+	p.hops = nextHops(all, from.Address)
 	return p, nil
 }
 
-// nextHop is the one that a packet can be sent to. A link-local one names no
+// nextHops is the next hop that a packet can be sent to. A link-local one names no
 // link, and BIRD's "::" stands for one; then it is the neighbour itself, as on
 // a shared link it is.
-func nextHop(hops []net.IP, neighbour netip.Addr) netip.Addr {
-	for _, ip := range hops {
+func nextHops(all []packet.PathAttributeInterface, neighbour netip.Addr) []netip.Addr {
+	for _, attr := range all {
+		var ip net.IP
+		switch a := attr.(type) {
+		case *packet.PathAttributeNextHop:
+			ip = a.Value
+		case *packet.PathAttributeMpReachNLRI:
+			ip = a.Nexthop
+		}
 		a, ok := netip.AddrFromSlice(ip)
 		a = a.Unmap()
 		if ok && !a.IsUnspecified() && !a.IsLinkLocalUnicast() {
-			return a
+			return []netip.Addr{a}
 		}
 	}
-	return neighbour
+	return []netip.Addr{neighbour}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
@@ -24,16 +22,10 @@ type engine struct {
 	journal *journal
 	// have is what it does, in the form of bgp.Sift.
 	have bgp.Config
-	// turns is the speaker's; listed is the last listing of the RIB for its
-	// routes, counts are of that or of a later one.
-	turns  *atomic.Uint64
-	listed listing
-	counts counts
+	// view is what the Loc-RIB was last seen to hold.
+	view view
 	// until is when peers have dropped our routes of before the restart.
 	until time.Time
-	// end stops the goroutine that lists ahead.
-	end     context.CancelFunc
-	running sync.WaitGroup
 }
 
 // loopHook turns the end of each turn of the engine's loop that handled a
@@ -58,7 +50,7 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 		journal: j,
 		server:  server.NewBgpServer(server.LoggerOption(j), server.TimingHookOption(loopHook(s.changed))),
 		have:    bgp.Config{Global: g},
-		turns:   &s.turns,
+		view:    view{table: newTable()},
 	}
 	if g.Restarting {
 		e.until = time.Now().Add(g.RestartTime)
@@ -66,16 +58,13 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 	go e.server.Serve()
 	if err := e.begin(ctx, renderGlobal(g)); err != nil {
 		// It may listen already on some of the addresses.
-		return nil, errors.Join(err, e.halt(ctx))
+		return nil, errors.Join(err, e.stop(ctx))
 	}
 	if e.restarting() {
 		if err := e.holdOut(ctx); err != nil {
 			s.opts.Logger.Warn("a peer may drop our routes for a moment while we restart", "err", err)
 		}
 	}
-	run, end := context.WithCancel(context.Background())
-	e.end = end
-	e.running.Go(func() { s.listAhead(run, e) })
 	return e, nil
 }
 
@@ -100,12 +89,6 @@ func renderGlobal(g bgp.Global) *api.Global {
 
 // stop says Cease to every peer and returns when it has been sent.
 func (e *engine) stop(ctx context.Context) error {
-	e.end()
-	e.running.Wait()
-	return e.halt(ctx)
-}
-
-func (e *engine) halt(ctx context.Context) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- e.server.StopBgp(context.WithoutCancel(ctx), &api.StopBgpRequest{}) }()
 	select {
@@ -126,6 +109,12 @@ func (e *engine) peer(a netip.Addr) (bgp.Peer, bool) {
 		return bgp.Peer{}, false
 	}
 	return e.have.Peers[i], true
+}
+
+// originates says that a prefix is of those that are announced.
+func (e *engine) originates(p netip.Prefix) bool {
+	_, own := slices.BinarySearchFunc(e.have.Announce, p, bgp.ComparePrefix)
+	return own
 }
 
 // restarting says that peers may still hold our routes of before the restart.

@@ -16,6 +16,7 @@ type journal struct {
 	ownASN uint32
 	// changed is told of every new entry.
 	changed func()
+	touched touched
 
 	mu    sync.Mutex
 	peers map[netip.Addr]*entry

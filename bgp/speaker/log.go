@@ -26,6 +26,8 @@ const (
 	msgSent          = "sent notification"
 	msgReceived      = "received notification"
 	msgEndOfRIB      = "EOR received"
+	msgUpdate        = "received update"
+	msgDropsStale    = "withdraw stale routes"
 	msgMD5           = "failed to set md5"
 	msgHoldTimer     = "hold timer expired"
 )

@@ -21,6 +21,12 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 	}
 	a := peerOf(f)
 	switch msg {
+	case msgUpdate:
+		j.touched.update(a, j.ownASN, f)
+		return false
+	case msgDropsStale:
+		j.touched.addAll()
+		return false
 	case msgStateChanged:
 		j.stateChanged(a, fmt.Sprint(f["old"]), fmt.Sprint(f["new"]), fmt.Sprint(f["reason"]))
 	case msgConnectFailed:
@@ -44,7 +50,7 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 // path, too, of which the rest is not looked at.
 func tells(msg string) bool {
 	switch msg {
-	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB:
+	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB, msgUpdate, msgDropsStale:
 		return true
 	}
 	return false
@@ -67,6 +73,9 @@ func (j *journal) stateChanged(a netip.Addr, from, to, reason string) {
 	case packet.BGP_FSM_IDLE.String():
 	default:
 		return
+	}
+	if !j.entry(a).since.IsZero() {
+		j.touched.addAll() // what it has sent goes, is stale now, or was and goes
 	}
 	switch from {
 	case packet.BGP_FSM_ESTABLISHED.String():

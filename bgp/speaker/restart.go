@@ -100,7 +100,7 @@ func (e *engine) awaitActive(ctx context.Context, a netip.Addr) error {
 // OPEN: it answers with KEEPALIVE then (RFC 4271 section 8.2.2).
 func greet(conn io.ReadWriter, asn uint32) error {
 	v4 := []*packet.CapGracefulRestartTuple{packet.NewCapGracefulRestartTuple(packet.RF_IPv4_UC, false)}
-	open, err := packet.NewBGPOpenMessage(packet.AS_TRANS, 0, holdout().String(), []packet.OptionParameterInterface{
+	open, err := packet.NewBGPOpenMessage(packet.AS_TRANS, uint16(bgp.DefaultHoldTime/time.Second), holdout().String(), []packet.OptionParameterInterface{
 		packet.NewOptionParameterCapability([]packet.ParameterCapabilityInterface{
 			packet.NewCapMultiProtocol(packet.RF_IPv4_UC),
 			packet.NewCapFourOctetASNumber(asn),

@@ -18,7 +18,7 @@ func TestHoldoutWithoutListener(t *testing.T) {
 	var log bytes.Buffer
 	s := &Speaker{
 		opts: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, changes: make(chan struct{}, 1),
-		turned: make(chan struct{}, 1), gate: make(chan struct{}, 1),
+		gate: make(chan struct{}, 1),
 	}
 	e, err := s.start(t.Context(), bgp.Global{ASN: testASN, RouterID: left, ListenPort: -1, RestartTime: time.Minute, Restarting: true})
 	if err != nil {

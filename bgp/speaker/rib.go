@@ -26,22 +26,10 @@ func (s *Speaker) Routes() ([]bgp.Route, error) {
 	if s.engine == nil {
 		return nil, bgp.ErrNotStarted
 	}
-	return s.engine.routes(ctx)
-}
-
-// eachDestination visits the Loc-RIB. Attributes come as on the wire: to turn
-// them into protobuf and back costs several times as much.
-func (e *engine) eachDestination(ctx context.Context, visit func(*api.Destination)) error {
-	for _, a := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		f := family(a)
-		err := e.server.ListPath(ctx, &api.ListPathRequest{
-			TableType: api.TableType_GLOBAL, Family: f, EnableOnlyBinary: true,
-		}, visit)
-		if err != nil {
-			return fmt.Errorf("list the Loc-RIB of %s: %w", f.Afi, err)
-		}
+	if err := s.engine.refresh(ctx); err != nil {
+		return nil, err
 	}
-	return nil
+	return s.engine.view.routes, s.engine.view.err()
 }
 
 // stalePathTime is how long after its return a peer's old paths may wait for its
@@ -52,8 +40,9 @@ const stalePathTime = 2 * time.Minute
 // neighbour is where a path comes from.
 type neighbour struct {
 	bgp.Peer
-	// alone is its address, for the routes that come from no other.
+	// alone is its address, and only its name, for the routes that come from no other.
 	alone []netip.Addr
+	only  []string
 	// back says that the peer's stale paths are void.
 	back bool
 }
@@ -64,54 +53,85 @@ func (e *engine) neighbours() map[string]neighbour {
 	for _, p := range e.have.Peers {
 		known := e.journal.entry(p.Address)
 		back := known.up && time.Since(known.since) > stalePathTime
-		out[p.Address.WithZone("").String()] = neighbour{p, []netip.Addr{p.Address}, back}
+		name := p.Address.WithZone("").String()
+		out[name] = neighbour{p, []netip.Addr{p.Address}, []string{name}, back}
 	}
 	return out
 }
 
 // reader turns what the engine lists into routes. Routes of one next hop share
-// it, and those of one peer its address: nobody may write to either.
+// it, and those of the same peers their names: nobody may write to either.
 type reader struct {
 	neighbours map[string]neighbour
 	asn        uint32
+	// hint is about how many prefixes there are to read.
+	hint int
 	// known are attributes read before, by their peer and bytes.
 	known map[string]attributes
-	// key and paths are used again for each path and route.
+	// together are the senders of several paths, by their names.
+	together map[string][]string
+	// key, names and paths are used again for each path and route.
 	key   []byte
+	names []string
 	paths []path
 }
 
-// route turns the paths of a prefix, best first, into a route. It is not
-// ok if there is nothing learned, or a path of our own, which always wins.
-func (r *reader) route(d *api.Destination) (bgp.Route, bool, error) {
+func (e *engine) newReader() *reader {
+	return &reader{
+		neighbours: e.neighbours(), asn: e.have.Global.ASN,
+		known: map[string]attributes{}, together: map[string][]string{},
+	}
+}
+
+// read turns the paths of a prefix, best first, into a route. There is none if
+// nothing is learned, or a path is our own, which always wins.
+func (r *reader) read(d *api.Destination) found {
 	prefix, err := netip.ParsePrefix(d.Prefix)
 	if err != nil {
-		return bgp.Route{}, false, err
+		return found{err: fmt.Errorf("read route %q: %w", d.Prefix, err)}
 	}
-	r.paths = r.paths[:0]
+	r.paths, r.names = r.paths[:0], r.names[:0]
+	own := false
 	var bad []error
 	for _, in := range d.Paths {
 		from, known := r.neighbours[in.NeighborIp]
 		if !known {
-			if isOwn(in) {
-				return bgp.Route{}, false, nil
-			}
-			continue // of a peer that is being removed
+			own = own || isOwn(in)
+			continue // or of a peer that is being removed
 		}
+		r.names = append(r.names, in.NeighborIp)
 		if in.Stale && from.back {
 			continue
 		}
-		a, err := r.read(in, from)
+		a, err := r.attributes(in, from)
 		if err != nil {
-			bad = append(bad, err)
+			bad = append(bad, fmt.Errorf("read route %s: %w", d.Prefix, err))
 			continue
 		}
 		r.paths = append(r.paths, path{a, from, in.Stale})
 	}
-	if len(r.paths) == 0 {
-		return bgp.Route{}, false, errors.Join(bad...)
+	out := found{Route: bgp.Route{Prefix: prefix}, senders: r.senders(), err: errors.Join(bad...)}
+	if len(r.paths) > 0 && !own {
+		out.Route = merge(prefix, r.paths)
 	}
-	return merge(prefix, r.paths), true, errors.Join(bad...)
+	return out
+}
+
+// senders are those of r.names.
+func (r *reader) senders() []string {
+	if len(r.names) == 1 {
+		return r.neighbours[r.names[0]].only
+	}
+	r.key = r.key[:0]
+	for _, name := range r.names {
+		r.key = append(append(r.key, name...), ' ')
+	}
+	all, ok := r.together[string(r.key)]
+	if !ok {
+		all = slices.Clone(r.names)
+		r.together[string(r.key)] = all
+	}
+	return all
 }
 
 // isOwn says that a path was originated here.
@@ -133,7 +153,7 @@ func merge(prefix netip.Prefix, paths []path) bgp.Route {
 	r := bgp.Route{Prefix: prefix, Stale: stale}
 	for _, p := range equal {
 		if p.stale == stale {
-			r.NextHops = append(r.NextHops, p.nextHop)
+			r.NextHops = append(r.NextHops, p.hops...)
 			r.Peers = append(r.Peers, p.from.Address)
 		}
 	}

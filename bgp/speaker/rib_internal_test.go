@@ -3,6 +3,7 @@ package speaker
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,10 +20,10 @@ var (
 	inner       = netip.MustParseAddr("192.0.2.3")
 	again       = netip.MustParseAddr("192.0.2.4")
 	tors        = map[string]neighbour{
-		left.String():  {Peer: bgp.Peer{Address: left, ASN: 65001}, alone: []netip.Addr{left}},
-		right.String(): {Peer: bgp.Peer{Address: right, ASN: 65002}, alone: []netip.Addr{right}},
-		inner.String(): {Peer: bgp.Peer{Address: inner, ASN: testASN}, alone: []netip.Addr{inner}},
-		again.String(): {Peer: bgp.Peer{Address: again, ASN: 65003}, alone: []netip.Addr{again}, back: true},
+		left.String():  {Peer: bgp.Peer{Address: left, ASN: 65001}, alone: []netip.Addr{left}, only: []string{left.String()}},
+		right.String(): {Peer: bgp.Peer{Address: right, ASN: 65002}, alone: []netip.Addr{right}, only: []string{right.String()}},
+		inner.String(): {Peer: bgp.Peer{Address: inner, ASN: testASN}, alone: []netip.Addr{inner}, only: []string{inner.String()}},
+		again.String(): {Peer: bgp.Peer{Address: again, ASN: 65003}, alone: []netip.Addr{again}, only: []string{again.String()}, back: true},
 	}
 	values = cmp.Options{
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -62,7 +63,7 @@ func hasASPath(attributes []packet.PathAttributeInterface) bool {
 }
 
 func newReader() *reader {
-	return &reader{neighbours: tors, asn: testASN, known: map[string]attributes{}}
+	return &reader{neighbours: tors, asn: testASN, known: map[string]attributes{}, together: map[string][]string{}}
 }
 
 func TestReadRoute(t *testing.T) {
@@ -98,17 +99,16 @@ func TestReadRoute(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, ok, err := newReader().route(&api.Destination{Prefix: prefix, Paths: test.paths})
-			if err != nil {
-				t.Fatal(err)
+			got := newReader().read(&api.Destination{Prefix: prefix, Paths: test.paths})
+			if got.err != nil {
+				t.Fatal(got.err)
 			}
-			if ok != (test.want != nil) {
-				t.Fatalf("ok is %t, route %+v", ok, got)
-			}
+			want := bgp.Route{Prefix: netip.MustParsePrefix(prefix)}
 			if test.want != nil {
-				if d := cmp.Diff(*test.want, got, values); d != "" {
-					t.Errorf("-want +got:\n%s", d)
-				}
+				want = *test.want
+			}
+			if d := cmp.Diff(want, got.Route, values); d != "" {
+				t.Errorf("-want +got:\n%s", d)
 			}
 		})
 	}
@@ -116,12 +116,12 @@ func TestReadRoute(t *testing.T) {
 
 func TestReadRouteLeavesOutABadPath(t *testing.T) {
 	bad := &api.Path{NeighborIp: left.String(), PattrsBinary: [][]byte{{0x40, 3, 4, 1}}}
-	got, ok, err := newReader().route(&api.Destination{Prefix: "10.0.0.0/8", Paths: []*api.Path{bad, learnedPath(t, right, false)}})
-	if err == nil || !ok || len(got.NextHops) != 1 || got.NextHops[0] != right {
-		t.Errorf("got %+v, %t, %v", got, ok, err)
+	got := newReader().read(&api.Destination{Prefix: "10.0.0.0/8", Paths: []*api.Path{bad, learnedPath(t, right, false)}})
+	if got.err == nil || len(got.NextHops) != 1 || got.NextHops[0] != right || !slices.Equal(got.senders, []string{left.String(), right.String()}) {
+		t.Errorf("got %+v", got)
 	}
-	if _, ok, err := newReader().route(&api.Destination{Prefix: "nonsense"}); ok || err == nil {
-		t.Errorf("a nonsense prefix is ok %t, %v", ok, err)
+	if got := newReader().read(&api.Destination{Prefix: "nonsense"}); got.err == nil {
+		t.Errorf("a nonsense prefix is %+v", got)
 	}
 }
 
@@ -140,11 +140,11 @@ func TestNextHop(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var hops []net.IP
+			var all []packet.PathAttributeInterface
 			for _, h := range test.hops {
-				hops = append(hops, net.ParseIP(h))
+				all = append(all, &packet.PathAttributeMpReachNLRI{Nexthop: net.ParseIP(h)})
 			}
-			if got := nextHop(hops, neighbour); got != test.want {
+			if got := nextHops(all, neighbour); len(got) != 1 || got[0] != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
@@ -169,19 +169,19 @@ func TestReaderTellsAttributesApart(t *testing.T) {
 		{learnedPath(t, left, false), bgp.Route{NextHops: []netip.Addr{left}, Peers: []netip.Addr{left}}},
 	} {
 		test.want.Prefix = netip.MustParsePrefix("10.244.1.0/26")
-		got, ok, err := r.route(&api.Destination{Prefix: test.want.Prefix.String(), Paths: []*api.Path{test.path}})
-		if err != nil || !ok {
-			t.Fatalf("ok is %t, %v", ok, err)
+		got := r.read(&api.Destination{Prefix: test.want.Prefix.String(), Paths: []*api.Path{test.path}})
+		if got.err != nil {
+			t.Fatal(got.err)
 		}
-		if d := cmp.Diff(test.want, got, values); d != "" {
+		if d := cmp.Diff(test.want, got.Route, values); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
 	}
 	// MP_REACH_NLRI holds the prefix: it is never remembered.
 	before := len(r.known)
 	v6 := learnedPath(t, left, false, packet.NewPathAttributeMpReachNLRI("fd00::7", []packet.AddrPrefixInterface{packet.NewIPv6AddrPrefix(64, "fd01::")}))
-	if _, _, err := r.route(&api.Destination{Prefix: "fd01::/64", Paths: []*api.Path{v6}}); err != nil {
-		t.Fatal(err)
+	if got := r.read(&api.Destination{Prefix: "fd01::/64", Paths: []*api.Path{v6}}); got.err != nil {
+		t.Fatal(got.err)
 	}
 	if before != 3 || len(r.known) != before {
 		t.Errorf("%d, then %d attributes are remembered", before, len(r.known))

@@ -41,10 +41,6 @@ type Options struct {
 type Speaker struct {
 	opts    Options
 	changes chan struct{}
-	// turns counts what changes was told, squashed or not.
-	turns atomic.Uint64
-	// turned is told as changes is.
-	turned chan struct{}
 
 	// gate is held by who uses the fields below. It is a channel so that waiting
 	// for it can be given up.
@@ -70,7 +66,7 @@ func New(opts Options) (*Speaker, error) {
 	if taken.Swap(true) {
 		return nil, ErrSecond
 	}
-	return &Speaker{opts: opts, changes: make(chan struct{}, 1), turned: make(chan struct{}, 1), gate: make(chan struct{}, 1)}, nil
+	return &Speaker{opts: opts, changes: make(chan struct{}, 1), gate: make(chan struct{}, 1)}, nil
 }
 
 // Changes gets a value after every change of Routes or Sessions; several may be
@@ -79,12 +75,9 @@ func (s *Speaker) Changes() <-chan struct{} { return s.changes }
 
 // changed is cheap and never blocks: the engine calls it from its only loop.
 func (s *Speaker) changed() {
-	s.turns.Add(1)
-	for _, c := range []chan struct{}{s.changes, s.turned} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+	select {
+	case s.changes <- struct{}{}:
+	default:
 	}
 }
 
