@@ -54,7 +54,7 @@ func toBIRD(ctx context.Context, r *rig.Rig, emit func(measure.Row)) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.ends.Close()
 	tor, err := s.newBIRD(ctx, s.tor, "tor", s.birdTor())
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func toFRR(ctx context.Context, r *rig.Rig, emit func(measure.Row)) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.ends.Close()
 	if err := s.startFRR(ctx); err != nil {
 		return err
 	}

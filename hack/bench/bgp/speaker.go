@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"os"
 	"time"
 
 	"fairlead.dev/bgp"
@@ -47,11 +46,8 @@ func Serve(in io.Reader, out io.Writer) error {
 
 // ours is our speaker in a process of its own.
 type ours struct {
-	wire    wire
-	daemon  *rig.Daemon
-	in, out *os.File
-	orders  *json.Encoder
-	answers *json.Decoder
+	wire wire
+	*rig.Child
 }
 
 func (s *stage) newOurs() (*ours, error) {
@@ -59,41 +55,22 @@ func (s *stage) newOurs() (*ours, error) {
 	if err := o.start(); err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, o.Kill)
+	s.ends.Add(func() { o.Kill() }) // of the last that was started
 	return o, nil
 }
 
 func (o *ours) start() error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find our own program: %w", err)
+	c, err := rig.StartChild(o.wire.node, SpeakerEnv)
+	if err == nil {
+		o.Child = c
 	}
-	stdin, in, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("start speaker: %w", err)
-	}
-	defer stdin.Close()
-	out, stdout, err := os.Pipe()
-	if err != nil {
-		return errors.Join(fmt.Errorf("start speaker: %w", err), in.Close())
-	}
-	defer stdout.Close()
-	if o.daemon, err = rig.Start(o.wire.node, []string{SpeakerEnv + "=yes"}, stdin, stdout, self); err != nil {
-		return errors.Join(err, in.Close(), out.Close())
-	}
-	o.in, o.out, o.orders, o.answers = in, out, json.NewEncoder(in), json.NewDecoder(out)
-	return nil
-}
-
-// Kill is kill -9.
-func (o *ours) Kill() {
-	o.daemon.Kill()
-	_, _ = o.in.Close(), o.out.Close() // nobody is at the other ends
+	return err
 }
 
 // announce has it announce these prefixes and no others.
 func (o *ours) announce(restarting bool, prefixes []netip.Prefix) error {
-	err := o.orders.Encode(bgp.Config{
+	var answer string
+	err := o.Tell(bgp.Config{
 		Global: bgp.Global{
 			ASN: nodeASN, RouterID: o.wire.nodeAddress(), ListenPort: -1, RestartTime: 30 * time.Second, Restarting: restarting,
 		},
@@ -101,16 +78,9 @@ func (o *ours) announce(restarting bool, prefixes []netip.Prefix) error {
 			Address: o.wire.torAddress(), ASN: torASN, HoldTime: 30 * time.Second, ConnectRetry: time.Second,
 		}},
 		Announce: prefixes,
-	})
-	var answer string
-	if err == nil {
-		err = o.answers.Decode(&answer)
-	}
+	}, &answer)
 	if err == nil && answer != "" {
 		err = errors.New(answer)
 	}
-	if err != nil {
-		return fmt.Errorf("tell the speaker: %w", errors.Join(err, o.daemon.Alive()))
-	}
-	return nil
+	return err
 }

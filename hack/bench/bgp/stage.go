@@ -48,14 +48,14 @@ type stage struct {
 	tor     nstest.NS
 	wires   [2]wire
 	watcher *rig.Watcher
-	closers []func()
+	ends    rig.Ends
 }
 
 func newStage(ctx context.Context, r *rig.Rig) (s *stage, err error) {
 	s = &stage{}
 	defer func() {
 		if err != nil {
-			s.close()
+			s.ends.Close()
 		}
 	}()
 	if s.dir, err = os.MkdirTemp(r.Dir, "bgp-"); err != nil {
@@ -68,7 +68,8 @@ func newStage(ctx context.Context, r *rig.Rig) (s *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.tor, s.closers = tor, append(s.closers, release)
+	s.tor = tor
+	s.ends.Add(release)
 	for i := range s.wires {
 		if s.wires[i], err = s.newWire(ctx, i+1); err != nil {
 			return nil, err
@@ -77,7 +78,7 @@ func newStage(ctx context.Context, r *rig.Rig) (s *stage, err error) {
 	if s.watcher, err = rig.Watch(tor); err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, s.watcher.Close)
+	s.ends.Add(s.watcher.Close)
 	return s, nil
 }
 
@@ -86,32 +87,9 @@ func (s *stage) newWire(ctx context.Context, number int) (wire, error) {
 	if err != nil {
 		return wire{}, err
 	}
-	s.closers = append(s.closers, release)
+	s.ends.Add(release)
 	w := wire{number: number, node: node}
-	port := fmt.Sprint("port", number)
-	for _, c := range []struct {
-		ns   nstest.NS
-		argv []string
-	}{
-		{node, []string{"ip", "link", "add", "uplink", "type", "veth", "peer", "name", port, "netns", s.tor.Name}},
-		{node, []string{"ip", "address", "add", w.nodeAddress().String() + "/24", "dev", "uplink"}},
-		{node, []string{"ip", "link", "set", "uplink", "up"}},
-		{s.tor, []string{"ip", "address", "add", w.torAddress().String() + "/24", "dev", port}},
-		{s.tor, []string{"ip", "link", "set", port, "up"}},
-	} {
-		if _, err := rig.Run(ctx, c.ns, c.argv...); err != nil {
-			return wire{}, err
-		}
-	}
-	return w, nil
-}
-
-// close ends everything, the last made first.
-func (s *stage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
-	}
-	s.closers = nil
+	return w, rig.Link(ctx, node, s.tor, fmt.Sprint("port", number), w.nodeAddress().String()+"/24", w.torAddress().String()+"/24")
 }
 
 // newBIRD starts a BIRD that ends with the stage.
@@ -120,7 +98,7 @@ func (s *stage) newBIRD(ctx context.Context, ns nstest.NS, name, config string) 
 	if err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, b.Kill)
+	s.ends.Add(b.Kill)
 	return b, nil
 }
 
@@ -130,6 +108,6 @@ func (s *stage) startFRR(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, f.Kill)
+	s.ends.Add(f.Kill)
 	return nil
 }

@@ -45,7 +45,7 @@ func (s *stage) startAgent(ctx context.Context, r *rig.Rig) (learner, error) {
 	if err != nil {
 		return learner{}, err
 	}
-	s.closers = append(s.closers, d.Kill)
+	s.ends.Add(d.Kill)
 	return learner{pids: []int{d.PID()}, alive: d.Alive}, nil
 }
 

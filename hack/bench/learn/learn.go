@@ -62,7 +62,7 @@ func measure(ctx context.Context, r *rig.Rig, who Who, prefixes []netip.Prefix) 
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer s.close()
+	defer s.ends.Close()
 	l, err := s.start(ctx, r, who)
 	if err != nil {
 		return Outcome{}, err

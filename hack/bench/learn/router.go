@@ -19,7 +19,7 @@ protocol bgp tor {
 	if err != nil {
 		return learner{}, err
 	}
-	s.closers = append(s.closers, b.Kill)
+	s.ends.Add(b.Kill)
 	return learner{pids: b.PIDs(), alive: b.Alive}, nil
 }
 
@@ -34,6 +34,6 @@ func (s *stage) startFRR(ctx context.Context) (learner, error) {
 	if err != nil {
 		return learner{}, err
 	}
-	s.closers = append(s.closers, f.Kill)
+	s.ends.Add(f.Kill)
 	return learner{pids: f.PIDs(), alive: f.Alive}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"os"
 	"time"
 
 	"fairlead.dev/bgp"
@@ -75,53 +74,23 @@ func await(s *speaker.Speaker, count int, last time.Time) (time.Time, error) {
 }
 
 func (s *stage) startSpeaker() (learner, error) {
-	d, orders, answers, err := s.child()
+	c, err := rig.StartChild(s.node, SpeakerEnv)
 	if err != nil {
 		return learner{}, err
 	}
-	err = orders.Encode(bgp.Config{
+	s.ends.Add(c.Kill)
+	err = c.Tell(bgp.Config{
 		Global: bgp.Global{ASN: nodeASN, RouterID: netip.MustParseAddr(nodeAddress), ListenPort: -1},
 		Peers: []bgp.Peer{{
 			Address: netip.MustParseAddr(torAddress), ASN: torASN, HoldTime: 90 * time.Second, ConnectRetry: time.Second,
 			Accept: []netip.Prefix{netip.MustParsePrefix(podRange)},
 		}},
-	})
+	}, nil)
 	if err != nil {
-		return learner{}, fmt.Errorf("tell the speaker: %w", err)
+		return learner{}, err
 	}
-	return learner{pids: []int{d.PID()}, alive: d.Alive, learned: func(count int) (at time.Time, err error) {
-		if err = orders.Encode(count); err == nil {
-			err = answers.Decode(&at)
-		}
-		if err != nil {
-			err = fmt.Errorf("ask the speaker: %w", errors.Join(err, d.Alive()))
-		}
+	return learner{pids: []int{c.PID()}, alive: c.Alive, learned: func(count int) (at time.Time, err error) {
+		err = c.Tell(count, &at)
 		return at, err
 	}}, nil
-}
-
-// child starts this program as a speaker.
-func (s *stage) child() (*rig.Daemon, *json.Encoder, *json.Decoder, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("find our own program: %w", err)
-	}
-	stdin, in, err := os.Pipe()
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("start speaker: %w", err)
-	}
-	defer stdin.Close()
-	s.closers = append(s.closers, func() { _ = in.Close() }) // nobody is at the other end
-	out, stdout, err := os.Pipe()
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("start speaker: %w", err)
-	}
-	defer stdout.Close()
-	s.closers = append(s.closers, func() { _ = out.Close() })
-	d, err := rig.Start(s.node, []string{SpeakerEnv + "=yes"}, stdin, stdout, self)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	s.closers = append(s.closers, d.Kill)
-	return d, json.NewEncoder(in), json.NewDecoder(out), nil
 }

@@ -32,7 +32,7 @@ type stage struct {
 	tor      *router.BIRD
 	node     nstest.NS
 	tally    *rig.Tally
-	closers  []func()
+	ends     rig.Ends
 	torSpace nstest.NS
 }
 
@@ -40,14 +40,14 @@ func newStage(ctx context.Context, r *rig.Rig, prefixes []netip.Prefix) (s *stag
 	s = &stage{}
 	defer func() {
 		if err != nil {
-			s.close()
+			s.ends.Close()
 		}
 	}()
 	if s.dir, err = os.MkdirTemp(r.Dir, "learn-"); err != nil {
 		return nil, fmt.Errorf("make scratch space: %w", err)
 	}
-	s.closers = append(s.closers, func() { _ = os.RemoveAll(s.dir) }) // or Rig.Close does
-	if err := os.Chmod(s.dir, 0o777); err != nil {                    // FRR's daemons drop root
+	s.ends.Add(func() { _ = os.RemoveAll(s.dir) }) // or Rig.Close does
+	if err := os.Chmod(s.dir, 0o777); err != nil { // FRR's daemons drop root
 		return nil, fmt.Errorf("make scratch space: %w", err)
 	}
 	if err := s.lay(ctx); err != nil {
@@ -56,11 +56,11 @@ func newStage(ctx context.Context, r *rig.Rig, prefixes []netip.Prefix) (s *stag
 	if s.tally, err = rig.Count(s.node); err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, s.tally.Close)
+	s.ends.Add(s.tally.Close)
 	if s.tor, err = router.StartBIRD(ctx, s.torSpace, s.dir, "tor", torConfig(prefixes)); err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, s.tor.Kill)
+	s.ends.Add(s.tor.Kill)
 	return s, nil
 }
 
@@ -74,31 +74,10 @@ func (s *stage) lay(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		*v.ns, s.closers = ns, append(s.closers, release)
+		*v.ns = ns
+		s.ends.Add(release)
 	}
-	for _, c := range []struct {
-		ns   nstest.NS
-		argv []string
-	}{
-		{s.node, []string{"ip", "link", "add", "uplink", "type", "veth", "peer", "name", "port", "netns", s.torSpace.Name}},
-		{s.node, []string{"ip", "address", "add", nodeAddress + "/24", "dev", "uplink"}},
-		{s.node, []string{"ip", "link", "set", "uplink", "up"}},
-		{s.torSpace, []string{"ip", "address", "add", torAddress + "/24", "dev", "port"}},
-		{s.torSpace, []string{"ip", "link", "set", "port", "up"}},
-	} {
-		if _, err := rig.Run(ctx, c.ns, c.argv...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// close ends everything, the last made first.
-func (s *stage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
-	}
-	s.closers = nil
+	return rig.Link(ctx, s.node, s.torSpace, "port", nodeAddress+"/24", torAddress+"/24")
 }
 
 // torConfig is a BIRD that waits for the node and has none of the routes in its
