@@ -25,7 +25,7 @@ const hostLocalDir = "/var/lib/cni/networks"
 // long as an ADD may run that has an address and no link yet. After that the pod's
 // namespace tells. The files themselves outlive pods, since a runtime ends a pod by
 // the configuration of now.
-const hostLocalFresh = store.LeakGrace
+const hostLocalFresh = store.AddLimit
 
 // inUse lists the addresses of blocks that somebody on this node uses, our own pods
 // among them: those in the network namespaces, those that the kernel routes or hears,

@@ -15,7 +15,7 @@ import (
 func TestHostLocal(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	for file, age := range map[string]time.Duration{
-		"cbr0/10.244.7.5": time.Second, "cbr0/10.244.7.6": time.Hour, "cbr0/fd00:7::5": time.Minute, "other/10.244.7.9": time.Second,
+		"cbr0/10.244.7.5": time.Second, "cbr0/10.244.7.6": time.Hour, "cbr0/fd00:7::5": time.Minute / 2, "other/10.244.7.9": time.Second,
 		"cbr0/last_reserved_ip.0": 0, "cbr0/lock": 0, "file": 0, "cbr0/10.244.7.8": -time.Hour,
 	} {
 		path := filepath.Join(dir, file)

@@ -48,31 +48,31 @@ state = %[2]q
 `
 
 // startContainerd starts one that uses the node's own CNI folders.
-func (s *scene) startContainerd(t *testing.T) *containerd {
+func (s *scene) startContainerd(t *testing.T, m *machine) *containerd {
 	t.Helper()
 	requireProgram(t, "containerd", "containerd")
 	requireProgram(t, "runc", "runc")
-	n := s.Node(node)
+	n := s.Node(m.node)
 	// containerd wires loopback by a plugin of its own choice.
 	link(t, filepath.Join(s.tools.plugins, "loopback"), n.CNIBinDir())
-	folder := filepath.Join(s.machine.folder, "containerd")
+	folder := filepath.Join(m.folder, "containerd")
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := &containerd{scene: s, machine: s.machine, socket: filepath.Join(folder, "containerd.sock")}
+	c := &containerd{scene: s, machine: m, socket: filepath.Join(folder, "containerd.sock")}
 	conf := filepath.Join(folder, "config.toml")
 	text := fmt.Sprintf(configuration, filepath.Join(folder, "root"), filepath.Join(folder, "state"), c.socket, image, n.CNIBinDir(), n.CNIConfDir())
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	if c.process, err = s.StartProcess(node+"-containerd", s.machine.command("containerd", "--config", conf)...); err != nil {
+	if c.process, err = s.StartProcess(m.node+"-containerd", m.command("containerd", "--config", conf)...); err != nil {
 		t.Fatal(err)
 	}
 	c.ready(t)
 	archive := filepath.Join(folder, "image.tar")
 	writeImage(t, archive, s.tools.actor())
-	s.machine.run(t, "ctr", "--address", c.socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", "native", archive)
+	m.run(t, "ctr", "--address", c.socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", "native", archive)
 	s.eventually(t, "image in containerd", func(ctx context.Context) error {
 		var status struct{ Image *struct{} }
 		err := c.call(ctx, "ImageStatus", map[string]any{"image": map[string]any{"image": image}}, &status)

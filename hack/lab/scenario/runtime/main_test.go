@@ -37,6 +37,7 @@ func TestRuntime(t *testing.T) {
 	s := &scene{tools: buildTools(t)}
 	topo := topology.Default()
 	topo.Racks[1].Nodes = topo.Racks[1].Nodes[:1]
+	topo.Spare = movedRanges()
 	// Registered before the lab, and so run after it: then no process is in them.
 	t.Cleanup(func() {
 		if s.Lab != nil {
@@ -53,6 +54,7 @@ func TestRuntime(t *testing.T) {
 		{Name: "bandwidth", Run: s.bandwidth},
 		{Name: "a chained plugin changes the MAC", Run: s.macChanged},
 		{Name: "udev", Run: s.udev},
+		{Name: "moving in", Run: s.movingIn},
 	})
 }
 

@@ -16,7 +16,7 @@ const parallel = 20
 
 // containerd has a real container runtime make pods through our configuration.
 func (s *scene) containerd(t *testing.T) {
-	c := s.startContainerd(t)
+	c := s.startContainerd(t, s.machine)
 	t.Log(c.version(t))
 	// Plugins keep what they share once a pod wanted it.
 	for _, backend := range backends() {

@@ -1,10 +1,7 @@
 package runtime
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,12 +15,8 @@ import (
 // allocations are what a node's store holds.
 func allocations(t *testing.T, n *lab.Node) []store.Allocation {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(n.RunDir(), store.Name, "state.json"))
+	st, err := storeOf(n)
 	if err != nil {
-		t.Fatal(err)
-	}
-	var st store.State
-	if err := json.Unmarshal(data, &st); err != nil {
 		t.Fatal(err)
 	}
 	return st.Allocations

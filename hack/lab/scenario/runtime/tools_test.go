@@ -42,7 +42,7 @@ func buildTools(t *testing.T) tools {
 	}
 	build(".", b.dir, "./hack/lab/scenario/runtime/actor", "github.com/containernetworking/cni/cnitool")
 	build("hack/cri", b.dir, ".")
-	build("hack/plugins", b.plugins, reference+"main/loopback", reference+"meta/bandwidth", reference+"meta/firewall",
+	build("hack/plugins", b.plugins, reference+"main/bridge", reference+"main/loopback", reference+"ipam/host-local", reference+"meta/bandwidth", reference+"meta/firewall",
 		reference+"meta/portmap", reference+"meta/sbr", reference+"meta/tuning")
 	return b
 }
