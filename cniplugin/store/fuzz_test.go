@@ -24,12 +24,13 @@ func FuzzState(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0, 1, 1, 1}, 20))
 	f.Add(bytes.Repeat([]byte{0, 1, 0, 2, 0, 3, 4, 0, 2, 5}, 10))
 	f.Add([]byte{2, 15, 6, 1, 6, 2, 7, 1, 7, 9, 8, 3, 6, 1, 1, 1, 8, 2})
-	f.Add([]byte{0, 1, 0, 2, 0, 3, 4, 0, 2, 5, 0, 1, 0, 2, 0, 3, 4, 0, '{', 5})
+	f.Add([]byte{0, 1, 0, 2, 0, 3, 4, 0, 2, 5, 0, 1, 0, 2, 0, 3, 4, 0, 6, 5})
+	f.Add([]byte{2, 15, 9, 0x1b, 0, 1, 0, 2, 9, 0x19, 0, 3, 9, 0, 0, 4, 2, 14, 9, 0xff})
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		s := leased("10.0.1.0/30", "fd00::/126")
 		for i := 0; i+1 < min(len(steps), 2*fuzzSteps); i += 2 {
 			now := at(time.Duration(i) * time.Second)
-			step(t, s, steps[i]%9, steps[i+1], now)
+			step(t, s, steps[i]%10, steps[i+1], now)
 			checkInvariants(t, s)
 		}
 		checkRoundTrip(t, s)
@@ -65,6 +66,40 @@ func step(t *testing.T, s *State, verb, arg byte, now Stamp) {
 	case 8:
 		s.Free(ipamOf(id), now)
 		s.ReleaseGone(Namespaces{"/run/netns/1": 0, "/run/netns/2": 2}, now)
+	case 9:
+		checkForeign(t, s, arg, now)
+	}
+}
+
+// checkForeign lets another network use what the bits of arg say.
+func checkForeign(t *testing.T, s *State, arg byte, now Stamp) {
+	var blocks []netip.Prefix
+	for _, l := range s.Leases {
+		blocks = append(blocks, l.CIDR)
+	}
+	var found []netip.Addr
+	for bit := range byte(8) {
+		if arg>>bit&1 == 1 {
+			found = append(found, netip.AddrFrom4([4]byte{10, 0, 1 + bit>>2, bit & 3}))
+		}
+	}
+	before := snapshot(s)
+	s.SetForeign(found, blocks, now)
+	for _, held := range before.Allocations {
+		if held.Kind != KindForeign && !slices.ContainsFunc(s.Allocations, func(a Allocation) bool { return reflect.DeepEqual(a, held) }) {
+			t.Fatalf("%+v was taken from its holder", held)
+		}
+	}
+	for _, addr := range found {
+		covered := slices.ContainsFunc(blocks, func(b netip.Prefix) bool { return b.Contains(addr) })
+		if _, held := slices.BinarySearchFunc(s.Allocations, Allocation{Address: addr}, compareAllocation); covered && !held {
+			t.Fatalf("%s is in use, and free", addr)
+		}
+	}
+	for _, a := range s.Allocations {
+		if a.Kind == KindForeign && !slices.Contains(found, a.Address) {
+			t.Fatalf("%s is not in use, and held", a.Address)
+		}
 	}
 }
 
