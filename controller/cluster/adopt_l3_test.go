@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -79,4 +80,43 @@ func TestNodeWithAnotherPodCIDR(t *testing.T) {
 	if b := e.leased("m", "p"); b.Spec.CIDR != "10.7.1.0/24" || b.UID == old.UID {
 		t.Errorf("block %+v", b)
 	}
+}
+
+// With two leaders, and nodes that come and go while their podCIDRs are given to the
+// next, as kube-controller-manager does: a block is never two nodes', and in the end
+// each node has its own.
+func TestTwoLeadersAdopt(t *testing.T) {
+	e := newEnv(t)
+	const nodes = 60
+	e.start(quick())
+	e.start(quick())
+	e.create(adopting("p", "10.7.0.0/16", 24))
+	node := func(name string, i int) *corev1.Node {
+		return podCIDRs(newNode(name, 0, nil), fmt.Sprintf("10.7.%d.0/24", i))
+	}
+	for i := range nodes {
+		e.create(node(fmt.Sprintf("old%02d", i), i))
+		if i%3 == 0 { // gone, and its podCIDR is the next one's at once
+			e.ok(e.Delete(t.Context(), newNode(fmt.Sprintf("old%02d", i), 0, nil)))
+			e.create(node(fmt.Sprintf("new%02d", i), i))
+		}
+	}
+	e.eventually("each node has its podCIDR", func() string {
+		blocks := e.blocks()
+		e.disjoint(blocks)
+		have := summary(blocks)
+		for i := range nodes {
+			name := fmt.Sprintf("old%02d", i)
+			if i%3 == 0 {
+				name = fmt.Sprintf("new%02d", i)
+			}
+			if want := fmt.Sprintf("10.7.%d.0/24 Leased p/%s", i, name); !slices.Contains(have, want) {
+				return fmt.Sprintf("no %q among %d blocks", want, len(have))
+			}
+		}
+		if len(have) != nodes {
+			return fmt.Sprint(len(have), " blocks")
+		}
+		return ""
+	})
 }
