@@ -93,14 +93,14 @@ func (t Topology) config(router string) (config, Daemon, error) {
 		for _, tor := range r.ToRs {
 			if tor.Name == router {
 				c.ASN, c.Downlink = r.ToRASN, torDownlink
-				c.Neighbours = append(t.nodesOf(r, tor), t.spinesOf(tor)...)
+				c.Neighbours = append(t.nodesOf(r, tor), t.across(tor)...)
 				return c, tor.Daemon, nil
 			}
 		}
 	}
 	for _, s := range t.Spines {
 		if s.Name == router {
-			c.ASN, c.Neighbours = t.SpineASN, t.torsOf(s)
+			c.ASN, c.Neighbours = t.SpineASN, t.across(s)
 			if len(t.Outside.prefixes()) > 0 {
 				c.Downlink = spineDownlink
 			}
@@ -128,31 +128,23 @@ func (t Topology) nodesOf(r Rack, tor Router) []neighbour {
 	return ns
 }
 
-func (t Topology) spinesOf(tor Router) []neighbour {
+// across are the other ends of a router's links between ToRs and spines.
+func (t Topology) across(router Router) []neighbour {
 	var ns []neighbour
 	for _, l := range t.Links() {
-		for _, f := range t.Families() {
-			if l.ToR.Name == tor.Name {
-				ns = append(ns, neighbour{
-					Name: sessionName(l.Spine.Name, f), Description: l.Spine.Name,
-					Address: l.SpineEnd.Of(f).Addr(), Family: f, ASN: l.SpineASN,
-				})
-			}
+		other, end, asn := l.Spine, l.SpineEnd, l.SpineASN
+		switch router.Name {
+		case l.Spine.Name:
+			other, end, asn = l.ToR, l.ToREnd, l.ToRASN
+		case l.ToR.Name:
+		default:
+			continue
 		}
-	}
-	return ns
-}
-
-func (t Topology) torsOf(spine Router) []neighbour {
-	var ns []neighbour
-	for _, l := range t.Links() {
 		for _, f := range t.Families() {
-			if l.Spine.Name == spine.Name {
-				ns = append(ns, neighbour{
-					Name: sessionName(l.ToR.Name, f), Description: l.ToR.Name,
-					Address: l.ToREnd.Of(f).Addr(), Family: f, ASN: l.ToRASN,
-				})
-			}
+			ns = append(ns, neighbour{
+				Name: sessionName(other.Name, f), Description: other.Name,
+				Address: end.Of(f).Addr(), Family: f, ASN: asn,
+			})
 		}
 	}
 	return ns
