@@ -55,7 +55,7 @@ func (p *Process) Start() error {
 		return fmt.Errorf("start %s: it runs as %d", p.Name, p.Pid)
 	}
 	// Whether the end of its last life was wanted is asked before the next begins.
-	if err := p.waitEnd(context.Background(), stopBound); err != nil {
+	if err := p.waitEnd(context.Background()); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -147,7 +147,7 @@ func (p *Process) Stop(ctx context.Context) error {
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	if p.waitEnd(ctx, stopBound) == nil {
+	if p.waitEnd(ctx) == nil {
 		return nil
 	}
 	return p.Kill9(context.WithoutCancel(ctx))
@@ -158,7 +158,7 @@ func (p *Process) Kill9(ctx context.Context) error {
 	if err := p.signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	return p.waitEnd(ctx, stopBound)
+	return p.waitEnd(ctx)
 }
 
 // Restart kills the process by SIGKILL and starts it again.
@@ -194,7 +194,7 @@ func (p *Process) signal(s syscall.Signal) error {
 	return nil
 }
 
-func (p *Process) waitEnd(ctx context.Context, bound time.Duration) error {
+func (p *Process) waitEnd(ctx context.Context) error {
 	p.mu.Lock()
 	ended := p.ended
 	p.mu.Unlock()
@@ -204,12 +204,12 @@ func (p *Process) waitEnd(ctx context.Context, bound time.Duration) error {
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(bound):
-			return fmt.Errorf("%s (%d) still runs after %v", p.Name, p.Pid, bound)
+		case <-time.After(stopBound):
+			return fmt.Errorf("%s (%d) still runs after %v", p.Name, p.Pid, stopBound)
 		}
 	}
 	// Not our child: there is nothing to wait on but its entry in /proc.
-	return poll(ctx, bound, 20*time.Millisecond, "end of "+p.Name, func(context.Context) error {
+	return poll(ctx, stopBound, 20*time.Millisecond, "end of "+p.Name, func(context.Context) error {
 		if p.Running() {
 			return fmt.Errorf("%d runs", p.Pid)
 		}

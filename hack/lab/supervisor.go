@@ -75,7 +75,7 @@ func (s *supervisor) launch(p *Process) error {
 			return fmt.Errorf("start %s: it runs as %d", p.Name, old.Pid)
 		}
 		// Whether the end of its last life was wanted is asked before the next begins.
-		if err := old.waitEnd(context.Background(), stopBound); err != nil {
+		if err := old.waitEnd(context.Background()); err != nil {
 			return fmt.Errorf("start %s: %w", p.Name, err)
 		}
 	}

@@ -76,6 +76,9 @@ func (m *Machine) makeCgroups() ([]string, error) {
 			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 				return nil, fmt.Errorf("make cgroups of %s: %w", m.Name, err)
 			}
+			if unified() {
+				continue
+			}
 			if err := inherit(parent, dir); err != nil {
 				return nil, fmt.Errorf("make cgroups of %s: %w", m.Name, err)
 			}
@@ -101,15 +104,19 @@ func passDown(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte(strings.Join(want, " ")), 0)
 }
 
-// inherit copies what v1 leaves empty in a new folder, where no process may then be.
+// inherit copies what v1 leaves empty in a new folder, where no process may then
+// be. Several machines may do so in one folder at once.
 func inherit(parent, dir string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 		have, err := os.ReadFile(filepath.Join(dir, file))
-		if errors.Is(err, os.ErrNotExist) || unified() {
+		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
-		if err != nil || strings.TrimSpace(string(have)) != "" {
+		if err != nil {
 			return err
+		}
+		if strings.TrimSpace(string(have)) != "" {
+			continue
 		}
 		value, err := os.ReadFile(filepath.Join(parent, file))
 		if err != nil {

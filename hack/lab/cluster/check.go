@@ -101,9 +101,7 @@ func (c *Cluster) Check(ctx context.Context) error {
 		return fmt.Errorf("get service web: %w", err)
 	}
 	targets := []string{"web", "web.default.svc.cluster.local"}
-	for _, ip := range service.Spec.ClusterIPs {
-		targets = append(targets, ip)
-	}
+	targets = append(targets, service.Spec.ClusterIPs...)
 	for i, target := range targets {
 		if a, err := netip.ParseAddr(target); err == nil {
 			target = netip.AddrPortFrom(a, 80).String()

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	_ "embed"
 	"fmt"
 	"net/netip"
 	"strings"

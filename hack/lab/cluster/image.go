@@ -22,12 +22,14 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 
 const importer = "image-import"
 
-// Files of a containerd's folder that change in place, and the one by which it
-// knows itself. All others are written once, and may be shared.
-var (
-	databases = []string{"io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotter.v1.overlayfs/metadata.db"}
-	identity  = "io.containerd.grpc.v1.introspection/uuid"
-)
+// databases are the files of a containerd's folder that change in place. All
+// others are written once, and may be shared.
+func databases() []string {
+	return []string{"io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotter.v1.overlayfs/metadata.db"}
+}
+
+// identity is the file by which a containerd knows itself.
+const identity = "io.containerd.grpc.v1.introspection/uuid"
 
 func (c *Cluster) prepareImages(ctx context.Context) error {
 	all, err := archives(c.bin)
@@ -93,7 +95,7 @@ func (c *Cluster) giveImages(ctx context.Context, node string) error {
 		return fmt.Errorf("give images to %s: %w", node, err)
 	}
 	err := c.host(ctx, "cp", "--archive", "--link", c.template(), to)
-	for _, db := range databases {
+	for _, db := range databases() {
 		err = errors.Join(err, c.host(ctx, "cp", "--archive", "--remove-destination", filepath.Join(c.template(), db), filepath.Join(to, db)))
 	}
 	err = errors.Join(err, os.RemoveAll(filepath.Join(to, identity)))

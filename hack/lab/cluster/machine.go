@@ -85,8 +85,10 @@ func (m *Machine) boot(ctx context.Context) error {
 	if err := os.WriteFile(script, []byte(machineScript), 0o600); err != nil {
 		return fmt.Errorf("boot %s: %w", m.Name, err)
 	}
-	argv := []string{"unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private", "--",
-		"sh", script, m.Name, m.cluster.home(m.Name), m.cluster.bin}
+	argv := []string{
+		"unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private", "--",
+		"sh", script, m.Name, m.cluster.home(m.Name), m.cluster.bin,
+	}
 	argv = append([]string{"--"}, m.cluster.EnterCommand(m.Name, argv...)...)
 	argv = append(append([]string{"sh", "-c", enterCgroups, "sh"}, doors...), argv...)
 	// unshare lets no signal through but its own end.

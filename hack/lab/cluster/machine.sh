@@ -35,8 +35,6 @@ printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 rm -f "$root/etc/resolv.conf" && : >"$root/etc/resolv.conf"
 [ -s "$disk/machine-id" ] || tr -d - </proc/sys/kernel/random/uuid >"$disk/machine-id"
 rm -f "$root/etc/machine-id" && cp "$disk/machine-id" "$root/etc/machine-id"
-# Read by kubelet alone: what containers see in their /proc is the kernel's.
-cat /proc/sys/kernel/random/uuid >"$root/run/boot-id"
 
 mkdir -p "$root/.host"
 cd "$root"

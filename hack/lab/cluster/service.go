@@ -29,19 +29,13 @@ type service struct {
 	ready func(context.Context) error
 }
 
-const containerdSocket = "/run/containerd/containerd.sock"
-
-// withBootID runs what follows where boot_id is the machine's own, which is new
-// each time that it gets power.
-const withBootID = `mount --make-private /proc && mount --bind /run/boot-id /proc/sys/kernel/random/boot_id && exec "$@"`
-
 func (m *Machine) services() []service {
 	return []service{
 		{m, Containerd, []string{"containerd"}, func(ctx context.Context) error {
 			_, err := m.Exec(ctx, "ctr", "version")
 			return err
 		}},
-		{m, Kubelet, append([]string{"unshare", "--mount", "--propagation", "unchanged", "--", "sh", "-c", withBootID, "sh"}, m.kubelet()...), nil},
+		{m, Kubelet, m.kubelet(), nil},
 		{m, KubeProxy, []string{"/opt/programs/kube-proxy", "--config=/etc/kubernetes/kube-proxy.yaml"}, nil},
 	}
 }
