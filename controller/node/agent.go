@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,7 @@ type Agent struct {
 	ports Ports
 
 	wake chan struct{}
-	view atomic.Pointer[view.Node]
+	view atomic.Pointer[published]
 	// changed holds a value while a view is new.
 	changed chan struct{}
 	// unprepared says that the next sync prepares the node, whatever wakes it.
@@ -99,7 +100,13 @@ func (a *Agent) Replugged() {
 }
 
 // View is the newest view, nil before the first sync.
-func (a *Agent) View() *view.Node { return a.view.Load() }
+func (a *Agent) View() *view.Node {
+	p := a.view.Load()
+	if p == nil {
+		return nil
+	}
+	return p.whole()
+}
 
 // Changed receives after a new view was published; several may be one.
 func (a *Agent) Changed() <-chan struct{} { return a.changed }
@@ -203,7 +210,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	in, source, ok := a.ports.Intents.Current(ctx)
 	if !ok {
 		v := waiting(a.opts.Name)
-		offerErr := a.offer(&v, nil)
+		offerErr := a.offer(&v.Node, nil)
 		a.publish(v)
 		return errors.Join(prepareErr, offerErr)
 	}
@@ -239,7 +246,7 @@ func (a *Agent) sync(ctx context.Context) error {
 	v := report(a.opts.Name, source, snapshot, p, problems, done, a.ports.Speaker.Sessions())
 	v.State.BootID = a.bootID
 	tell(&v.State, snapshot, found)
-	offerErr := a.offer(&v, p.Awaited)
+	offerErr := a.offer(&v.Node, p.Awaited)
 	a.publish(v)
 	return errors.Join(done.err, done.peerErr, offerErr)
 }
@@ -260,7 +267,12 @@ func (a *Agent) prepare() error {
 	return nil
 }
 
-func (a *Agent) publish(v view.Node) {
+func (a *Agent) publish(v published) {
+	v.whole = sync.OnceValue(func() *view.Node {
+		whole := v.Node
+		whole.Routes = v.routes()
+		return &whole
+	})
 	a.view.Store(&v)
 	select {
 	case a.changed <- struct{}{}:

@@ -131,6 +131,7 @@ func TestReportRoutes(t *testing.T) {
 	p.Refused = map[netip.Prefix]string{netip.MustParsePrefix("10.1.0.0/16"): "covers this node"}
 	refusedRoute(nil, nil, &done, nil)
 	v := report("n1", FromMemory, s, p, nil, done, sessions)
+	v.Routes = v.routes()
 	if v.Source != "snapshot" || len(v.Routes) != 4 {
 		t.Fatalf("view: %+v", v)
 	}

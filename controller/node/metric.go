@@ -1,21 +1,21 @@
 package node
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
+	"sync/atomic"
 
-	"fairlead.dev/controller/view"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // collector turns the newest view into metrics at each scrape, so that they
 // cannot differ from what is reported. docs/metrics.md says what each calls for.
 type collector struct {
-	view func() *view.Node
-	desc map[string]*prometheus.Desc
+	published *atomic.Pointer[published]
+	desc      map[string]*prometheus.Desc
 }
 
 // Collector returns the agent's metrics.
 func (a *Agent) Collector() prometheus.Collector {
-	c := &collector{view: a.View, desc: map[string]*prometheus.Desc{}}
+	c := &collector{published: &a.view, desc: map[string]*prometheus.Desc{}}
 	for name, help := range map[string]string{
 		"fairlead_sessions_wanted":      "BGP sessions that this node should have.",
 		"fairlead_sessions_established": "BGP sessions established.",
@@ -42,18 +42,15 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	v := c.view()
+	v := c.published.Load()
 	if v == nil {
 		return
 	}
-	var capacity, used, refused int64
+	var capacity, used int64
 	for _, b := range v.State.Blocks {
 		if !b.IPAMOnly {
 			capacity, used = capacity+min(b.Capacity, mostFree), used+b.Used
 		}
-	}
-	for _, r := range v.Routes {
-		refused += truth(r.Refused)
 	}
 	for name, value := range map[string]int64{
 		"fairlead_sessions_wanted":      v.State.SessionsWanted,
@@ -61,7 +58,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		"fairlead_routes_wanted":        v.State.Routes.Wanted,
 		"fairlead_routes_installed":     v.State.Routes.Installed,
 		"fairlead_routes_failed":        v.State.Routes.Failed,
-		"fairlead_routes_refused":       refused,
+		"fairlead_routes_refused":       v.RoutesRefused,
 		"fairlead_addresses_capacity":   capacity,
 		"fairlead_addresses_used":       used,
 		"fairlead_blocks_asked":         v.BlocksAsked,

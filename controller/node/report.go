@@ -19,7 +19,7 @@ import (
 
 // report puts together what is known after a sync. It is the one place where
 // status is written from; conditions carry no times yet.
-func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems []plan.Problem, done applied, sessions []bgp.Session) view.Node {
+func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems []plan.Problem, done applied, sessions []bgp.Session) published {
 	if done.leases != nil {
 		s.Leases = done.leases
 	}
@@ -56,8 +56,7 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 	}
 	st.Conditions = conditions(st, p, problems, done)
 	v := view.Node{
-		Name: name, At: time.Now(), Source: string(source), Spec: s.Intent.Node.Spec, State: st,
-		Routes: viewRoutes(s, p, done.routes, installed, announced),
+		Name: name, At: time.Now(), Source: string(source), Spec: s.Intent.Node.Spec, State: st, RoutesRefused: int64(len(p.Refused)),
 	}
 	for _, w := range p.Wants {
 		v.BlocksAsked += int64(max(0, w.Count-w.Has))
@@ -65,14 +64,23 @@ func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems [
 	for _, x := range problems {
 		v.Problems = append(v.Problems, x.String())
 	}
-	return v
+	return published{Node: v, routes: func() []view.Route { return viewRoutes(s, p, done.routes, installed, announced) }}
+}
+
+// published is a view whose Routes are put together for who asks: there may be
+// 100,000, and a sync after each change of one.
+type published struct {
+	view.Node
+	routes func() []view.Route
+	// whole has them, once put together.
+	whole func() *view.Node
 }
 
 // waiting is the report of an agent that has never been told anything.
-func waiting(name string) view.Node {
+func waiting(name string) published {
 	st := v1alpha1.NodeStateStatus{Conditions: []metav1.Condition{condition(v1alpha1.ConditionReady, false, "NoBGPNode",
 		fmt.Sprintf("there is no BGPNode %q yet, and nothing remembered from an earlier run: is the Node registered, and fairlead-controller running?", name))}}
-	return view.Node{Name: name, At: time.Now(), State: st}
+	return published{Node: view.Node{Name: name, At: time.Now(), State: st}, routes: func() []view.Route { return nil }}
 }
 
 func sessionStatus(p plan.Plan, sessions []bgp.Session) []v1alpha1.SessionStatus {

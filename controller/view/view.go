@@ -32,6 +32,8 @@ type Node struct {
 	BlocksAsked int64 `json:"blocksAsked"`
 	// Routes, sorted by prefix.
 	Routes []Route `json:"routes"`
+	// RoutesRefused counts those of them that the plan left out.
+	RoutesRefused int64 `json:"routesRefused,omitempty"`
 	// Problems names every object that could not be used, and why.
 	Problems []string `json:"problems,omitempty"`
 }
