@@ -94,17 +94,19 @@ func (a *Agent) moveIn(in plan.Intent, now time.Time) error {
 	}
 	var opening []netip.Prefix
 	var foreign int64
-	for cidr, uid := range blocks {
-		stored := slices.IndexFunc(state.Leases, func(l store.Lease) bool { return l.CIDR == cidr && l.UID == uid })
+	for cidr, b := range blocks {
+		stored := slices.IndexFunc(state.Leases, func(l store.Lease) bool { return l.CIDR == cidr && l.UID == b.uid })
 		open := stored >= 0 && !state.Leases[stored].Closed
 		foreign += state.Foreign(cidr)
 		switch {
+		case !b.leased: // it is on its way back, and closed for good
 		case !m.opens(open, now):
 			m.shut = append(m.shut, cidr)
 		case !open:
 			opening = append(opening, cidr)
 		}
 	}
+	slices.SortFunc(m.shut, dataplane.ComparePrefix)
 	pause := a.opts.ResyncInterval
 	if foreign > 0 || len(m.shut) > 0 || now.Sub(m.since).Abs() < store.LeakGrace {
 		pause = lookInterval
@@ -112,12 +114,12 @@ func (a *Agent) moveIn(in plan.Intent, now time.Time) error {
 	if len(opening) > 0 || now.Sub(m.looked) >= pause {
 		if err := a.search(state, prefixes(blocks)); err != nil {
 			m.shut = append(m.shut, opening...)
+			slices.SortFunc(m.shut, dataplane.ComparePrefix)
 			m.next = now.Add(lookInterval)
 			return fmt.Errorf("find out which addresses of the node's podCIDR are in use: %w", err)
 		}
 		m.looked = now
 	}
-	slices.SortFunc(m.shut, dataplane.ComparePrefix)
 	m.next = m.looked.Add(pause)
 	if at, sure := m.settled(now); sure && len(m.shut) > 0 && at.Before(m.next) {
 		m.next = at
@@ -161,19 +163,25 @@ func (a *Agent) search(before store.State, blocks []netip.Prefix) error {
 	return nil
 }
 
-// adopted are the node's adopted blocks that are not given back, with their UIDs.
-func adopted(in plan.Intent) map[netip.Prefix]string {
-	out := map[netip.Prefix]string{}
+// adoptedBlock is one whose addresses other networks may use.
+type adoptedBlock struct {
+	uid    string
+	leased bool
+}
+
+// adopted are the node's adopted blocks that are not given back.
+func adopted(in plan.Intent) map[netip.Prefix]adoptedBlock {
+	out := map[netip.Prefix]adoptedBlock{}
 	for _, b := range in.Blocks {
 		cidr, err := netip.ParsePrefix(b.Spec.CIDR)
 		if err == nil && b.Spec.Adopted && b.Spec.State != v1alpha1.BlockCooling {
-			out[cidr] = string(b.UID)
+			out[cidr] = adoptedBlock{string(b.UID), b.Spec.State == v1alpha1.BlockLeased}
 		}
 	}
 	return out
 }
 
-func prefixes(of map[netip.Prefix]string) []netip.Prefix {
+func prefixes(of map[netip.Prefix]adoptedBlock) []netip.Prefix {
 	out := make([]netip.Prefix, 0, len(of))
 	for p := range of {
 		out = append(out, p)

@@ -173,6 +173,38 @@ func TestBlockOpensAtOnceAfterAReboot(t *testing.T) {
 	}
 }
 
+// A block that is taken back stays, closed, while another network's pods have addresses
+// of it, and costs no more than they do.
+func TestAdoptedBlockIsDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newMoving(t)
+		r.runtime.found = install.Found{Installed: true, Touched: time.Now().Add(-time.Hour)}
+		r.inUse = []netip.Addr{nth(3)}
+		r.start(t)
+		r.converge()
+		r.setBlock(func(b *v1alpha1.IPBlock) { b.Spec.State = v1alpha1.BlockDraining })
+		r.settle()
+		before := r.searches
+		for range 60 {
+			r.Wake()
+			time.Sleep(time.Second)
+		}
+		if n := r.searches - before; n > 20 {
+			t.Errorf("searched %d times in a minute", n)
+		}
+		r.wantShut(t, "while it drains", true, nth(3))
+		if released := r.View().State.ReleasedBlocks; len(released) > 0 {
+			t.Errorf("released %v", released)
+		}
+		r.inUse = nil
+		time.Sleep(10 * time.Second)
+		r.settle()
+		if released := r.View().State.ReleasedBlocks; len(released) != 1 {
+			t.Errorf("released %v", released)
+		}
+	})
+}
+
 // What a pod of ours has is not taken for another network's, whether it comes or goes
 // while the node is searched.
 func TestOwnPodsAreNotForeign(t *testing.T) {
