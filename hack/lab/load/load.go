@@ -18,9 +18,11 @@ import (
 const (
 	// tick is between two bursts of requests.
 	tick = 5 * time.Millisecond
-	// inFlight is how many requests may wait for their answers. At a thousand a
-	// second, that is the time of timeout.
-	inFlight = 5000
+	// catchUp is how many ticks a sender that was kept waiting makes up for at once.
+	catchUp = 4
+	// inFlight is how many requests may wait for their answers: a busy machine is
+	// asked less often, not until it answers nothing.
+	inFlight = 256
 	// timeout of a request, dialling included: a lost SYN is sent again after one
 	// second, and then after two more.
 	timeout = 5 * time.Second
@@ -90,24 +92,25 @@ func dialer(from nstest.NS) func(ctx context.Context, network, address string) (
 	}
 }
 
-// send asks until the load is stopped. It makes up for the time that a busy
-// machine took from it.
+// send asks until the load is stopped. A sender that gets no CPU asks less often,
+// in no larger bursts than else.
 func (l *Load) send() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
+	defer l.tally.end()
 	room := make(chan struct{}, inFlight)
+	l.tally.begin()
 	for began, asked := time.Now(), 0; ; {
-		select {
-		case <-l.stopped:
-			return
-		case <-t.C:
+		due := time.Since(began).Seconds() * float64(l.opts.Rate)
+		if most := catchUp * tick.Seconds() * float64(l.opts.Rate); due-float64(asked) > most {
+			began = began.Add(time.Duration((due - float64(asked) - most) / float64(l.opts.Rate) * float64(time.Second)))
+			due = float64(asked) + most
 		}
-		for due := int(time.Since(began).Seconds() * float64(l.opts.Rate)); asked < due; asked++ {
+		for ; asked < int(due); asked++ {
 			select {
 			case room <- struct{}{}:
-			default:
-				l.tally.fail(errors.New("too many requests wait for an answer"))
-				continue
+			case <-l.stopped:
+				return
 			}
 			by := l.kept
 			if asked%fresh == 0 {
@@ -117,6 +120,11 @@ func (l *Load) send() {
 				defer func() { <-room }()
 				l.ask(by)
 			})
+		}
+		select {
+		case <-l.stopped:
+			return
+		case <-t.C:
 		}
 	}
 }

@@ -19,7 +19,12 @@ type Count struct {
 	Failed map[string]int
 	// Slowest is how long the slowest answer took.
 	Slowest time.Duration
+	// Took is how long was asked.
+	Took time.Duration
 }
+
+// Rate is how many requests a second ended, answered or not.
+func (c Count) Rate() float64 { return float64(c.Answered+c.Failures()) / c.Took.Seconds() }
 
 // Failures counts all that failed.
 func (c Count) Failures() int {
@@ -32,7 +37,7 @@ func (c Count) Failures() int {
 
 func (c Count) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d answered, %d failed, slowest %v", c.Answered, c.Failures(), c.Slowest.Round(time.Millisecond))
+	fmt.Fprintf(&b, "%d answered, %d failed, %.0f a second, slowest %v", c.Answered, c.Failures(), c.Rate(), c.Slowest.Round(time.Millisecond))
 	for _, reason := range slices.Sorted(maps.Keys(c.Failed)) {
 		fmt.Fprintf(&b, "\n%6d: %s", c.Failed[reason], reason)
 	}
@@ -45,6 +50,20 @@ type tally struct {
 	answered int
 	failed   map[string]int
 	slowest  time.Duration
+	began    time.Time
+	ended    time.Time // zero while it is asked
+}
+
+func (t *tally) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.began = time.Now()
+}
+
+func (t *tally) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = time.Now()
 }
 
 func (t *tally) succeed(took time.Duration) {
@@ -66,7 +85,11 @@ func (t *tally) fail(err error) {
 func (t *tally) count() Count {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Count{Answered: t.answered, Failed: maps.Clone(t.failed), Slowest: t.slowest}
+	ended := t.ended
+	if ended.IsZero() {
+		ended = time.Now()
+	}
+	return Count{Answered: t.answered, Failed: maps.Clone(t.failed), Slowest: t.slowest, Took: ended.Sub(t.began)}
 }
 
 // reason leaves out what is different for each request, ports first of all.
