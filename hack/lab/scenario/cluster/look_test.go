@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,16 +53,28 @@ func processesOf(pod types.UID) ([]int, error) {
 	return pids, nil
 }
 
-// inside is a pod's network namespace, as the host sees it.
+// inside is a pod's network namespace, as the host sees it: that of the process
+// that lives as long as the pod.
 func inside(pod types.UID) (nstest.NS, error) {
+	pid, err := processOf(pod, "/pause")
+	return nstest.NS{Name: fmt.Sprintf("/proc/%d/ns/net", pid)}, err
+}
+
+// processOf a pod that runs a program.
+func processOf(pod types.UID, program string) (int, error) {
 	pids, err := processesOf(pod)
-	if err == nil && len(pids) == 0 {
-		err = errors.New("none of its processes runs")
-	}
 	if err != nil {
-		return nstest.NS{}, fmt.Errorf("find the namespace of pod %s: %w", pod, err)
+		return 0, err
 	}
-	return nstest.NS{Name: fmt.Sprintf("/proc/%d/ns/net", pids[0])}, nil
+	i := slices.IndexFunc(pids, func(pid int) bool {
+		// One that ends just now is not it.
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		return strings.HasPrefix(string(line), program+"\x00")
+	})
+	if i < 0 {
+		return 0, fmt.Errorf("pod %s has no process of %s, but %v", pod, program, pids)
+	}
+	return pids[i], nil
 }
 
 func podNS(t *testing.T, pod corev1.Pod) nstest.NS {

@@ -14,8 +14,7 @@ import (
 func (s *scene) nodes(t *testing.T) {
 	for _, m := range s.Machines() {
 		for kind, want := range map[corev1.NodeConditionType]corev1.ConditionStatus{
-			corev1.NodeReady:              corev1.ConditionTrue,
-			corev1.NodeNetworkUnavailable: corev1.ConditionFalse,
+			corev1.NodeReady: corev1.ConditionTrue,
 		} {
 			got, err := m.Condition(t.Context(), kind)
 			if err != nil {

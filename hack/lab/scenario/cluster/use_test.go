@@ -37,6 +37,13 @@ func (u *use) ask(ctx context.Context, what string, from nstest.NS, to netip.Add
 	u.loads[what] = load.Start(ctx, load.Options{From: from, URL: fmt.Sprintf("http://%s/hostname", to), Rate: rate})
 }
 
+// end stops one of the loads, which must have been answered.
+func (u *use) end(t *testing.T, what string) {
+	t.Helper()
+	assertAnswered(t, "in all, "+what, u.loads[what].Stop())
+	delete(u.loads, what)
+}
+
 // watch records what becomes of the routes to all blocks and some pods, in the
 // kernels of all machines and routers.
 func (u *use) watch(ctx context.Context, t *testing.T, pods []corev1.Pod) {
@@ -82,8 +89,8 @@ func (u *use) well(t *testing.T, when string) {
 func (u *use) stop(t *testing.T, when string) {
 	t.Helper()
 	u.well(t, when)
-	for what, l := range u.loads {
-		assertAnswered(t, "in all, "+what, l.Stop())
+	for what := range u.loads {
+		u.end(t, what)
 	}
 	for _, m := range u.monitors {
 		if _, err := m.Stop(t.Context()); err != nil {
