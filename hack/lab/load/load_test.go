@@ -92,3 +92,31 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%v; want nothing but refused connections", got)
 	}
 }
+
+// A server that answers nobody for a while is asked no more than so many
+// questions meanwhile, and all are answered in the end.
+func TestBusyServerIsNotFlooded(t *testing.T) {
+	var seen atomic.Int64
+	open := make(chan struct{})
+	ns, url, _ := server(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		seen.Add(1)
+		<-open
+	}))
+	const rate = 5000
+	l := Start(t.Context(), Options{From: ns, URL: url, Rate: rate})
+	for seen.Load() < inFlight && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	// Time for more than are allowed.
+	time.Sleep(inFlight * time.Second / rate)
+	if n := seen.Load(); n != inFlight {
+		t.Errorf("%d requests wait, want no more than %d", n, inFlight)
+	}
+	close(open)
+	for seen.Load() < 2*inFlight && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if got := l.Stop(); got.Failures() > 0 || int64(got.Answered) != seen.Load() {
+		t.Errorf("%v; want all %d answered", got, seen.Load())
+	}
+}
