@@ -16,6 +16,7 @@ type journal struct {
 	ownASN uint32
 	// changed is told of every new entry.
 	changed func()
+	// touched is what peers have said since the Loc-RIB was last read.
 	touched touched
 
 	mu    sync.Mutex

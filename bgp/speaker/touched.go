@@ -124,8 +124,8 @@ func (t *touched) update(peer netip.Addr, ownASN uint32, f log.Fields) {
 		}
 	}
 	announced := &said{peer: peer, hops: nextHops(attributes, peer)}
-	if mayLoop(attributes, ownASN) {
-		announced = nil
+	if len(nlri) > 0 && len(reach) > 0 || mayLoop(attributes, ownASN) {
+		announced = nil // each kind of prefix has a next hop of its own, or the engine may refuse all
 	}
 	both(nlri, reach, announced)
 	both(withdrawn, unreach, &said{peer: peer}) // after, as the engine has it

@@ -94,6 +94,10 @@ func TestTouched(t *testing.T) {
 		"a family that the session is not for": {func(t *testing.T, j *journal) {
 			says(t, j, left, packet.NewBGPUpdateMessage(nil, []packet.PathAttributeInterface{packet.NewPathAttributeMpUnreachNLRI(v6("fd01::/64"))}, nil))
 		}, one("fd01::/64", nil)},
+		"two kinds of next hop": {func(t *testing.T, j *journal) {
+			mp := packet.NewPathAttributeMpReachNLRI("192.0.2.88", []packet.AddrPrefixInterface{packet.NewIPAddrPrefix(8, "11.0.0.0")})
+			says(t, j, left, packet.NewBGPUpdateMessage(nil, attributesVia(hop.String(), 65001, mp), v4(p)))
+		}, []news{{netip.MustParsePrefix(p), nil}, {netip.MustParsePrefix(q), nil}}},
 		"our AS in its path": {func(t *testing.T, j *journal) {
 			says(t, j, left, packet.NewBGPUpdateMessage(nil, attributesVia(hop.String(), testASN), v4(p)))
 		}, one(p, nil)},
