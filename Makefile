@@ -21,7 +21,7 @@ TESTARGS ?=
 # The name of what make cluster brings up.
 INSTANCE ?= cluster
 
-.PHONY: help demo cluster test test-units test-lab soak setup lint generate check-generated e2e-upstream bench image chart build clean
+.PHONY: help demo cluster test test-units test-lab test-cluster soak setup lint generate check-generated e2e-upstream bench image chart build clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "%-13s %s\n", $$1, $$2}'
@@ -46,7 +46,10 @@ test-units: ## Layers L0 to L3
 	cd hack/testimage && go test -timeout 10m $(TESTARGS) ./...
 
 test-lab: build ## Layer L4: real agents, real routers, real packets (root)
-	go test -race -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
+	go test -race -short -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
+
+test-cluster: setup ## The long form on real machines: upgrade, drain, reboot, outage (root)
+	go test -timeout 45m $(TESTARGS) -skip '^TestQuick$$' ./hack/lab/scenario/cluster
 
 soak: ## 5,000 pods come and go on one node, and nothing is left of them (root)
 	go test -timeout 30m $(TESTARGS) ./hack/fault -run '^TestCycles$$' -v -cycles 5000

@@ -15,6 +15,7 @@ import (
 // TestLateAddresses installs Fairlead while the Nodes have no address and a taint,
 // as under a cloud's controller, and kube-proxy makes Services by iptables.
 func TestLateAddresses(t *testing.T) {
+	long(t)
 	s := up(t, cluster.Options{LateAddresses: true, Proxy: cluster.IPTables, Lab: lab.Options{Topology: pair()}})
 	if err := s.Upgrade(t.Context(), nil); err != nil {
 		t.Fatal(err)
