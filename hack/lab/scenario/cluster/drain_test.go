@@ -18,7 +18,7 @@ import (
 func (s *scene) drain(t *testing.T) {
 	const name = "moved"
 	// Check makes its pods anew, a pod a machine.
-	if _, err := s.Kubectl(t.Context(), "delete", "deployment", "web", "--ignore-not-found", "--cascade=foreground"); err != nil {
+	if err := s.remove(t.Context(), "web"); err != nil {
 		t.Fatal(err)
 	}
 	machine := s.last()

@@ -21,6 +21,7 @@ type scene struct{ *cluster.Cluster }
 
 // TestCluster has two nodes in a rack and one in another, Fairlead by Helm.
 func TestCluster(t *testing.T) {
+	long(t)
 	s := up(t, cluster.Options{Lab: lab.Options{Topology: three()}})
 	if err := s.Install(t.Context(), nil); err != nil {
 		t.Fatal(err)
@@ -31,6 +32,8 @@ func TestCluster(t *testing.T) {
 		{Name: "many pods", Run: s.many},
 		{Name: "upgrade", Run: s.upgrade},
 		{Name: "drain", Run: s.drain},
+		{Name: "services", Run: s.services},
+		{Name: "outage", Run: s.outage},
 		{Name: "reboot", Run: s.reboot},
 	})
 }
@@ -56,6 +59,7 @@ func pair() *topology.Topology {
 func up(t *testing.T, opts cluster.Options) *scene {
 	t.Helper()
 	labtest.Root(t)
+	opts.Image = image(t)
 	opts.Lab.Log, opts.Lab.Diagnosis = slog.New(slog.NewTextHandler(t.Output(), nil)), t.Output()
 	start := time.Now()
 	c, err := cluster.Up(t.Context(), opts)

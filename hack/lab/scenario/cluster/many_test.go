@@ -63,7 +63,11 @@ func (s *scene) sources(rack topology.Rack, i int) []netip.AddrPort {
 // Service when it returns.
 func (s *scene) serve(t *testing.T, name string, replicas int) []corev1.Pod {
 	t.Helper()
-	s.removeAfter(t, "deployment,service", name)
+	t.Cleanup(func() {
+		if err := s.remove(context.WithoutCancel(t.Context()), name); err != nil {
+			t.Error(err)
+		}
+	})
 	pods, err := s.Serve(t.Context(), name, replicas)
 	if err != nil {
 		t.Fatal(err)
@@ -85,12 +89,22 @@ func (s *scene) answers(t *testing.T, from nstest.NS, to netip.AddrPort) {
 	})
 }
 
+// remove deletes what Serve has made, and waits until it is gone. It does not leave
+// that to the garbage collector, which has long pauses after an outage.
+func (s *scene) remove(ctx context.Context, name string) error {
+	if _, err := s.Kubectl(ctx, "delete", "deployment,service", name, "--ignore-not-found"); err != nil {
+		return err
+	}
+	_, err := s.Kubectl(ctx, "delete", "replicaset,pod", "--selector", "app="+name)
+	return err
+}
+
 // removeAfter deletes objects of the namespace default at the end of the test,
-// and waits until they are gone with all that they own.
+// and waits until they are gone.
 func (s *scene) removeAfter(t *testing.T, kinds string, names ...string) {
 	t.Helper()
 	t.Cleanup(func() {
-		args := append([]string{"delete", kinds, "--ignore-not-found", "--cascade=foreground"}, names...)
+		args := append([]string{"delete", kinds, "--ignore-not-found"}, names...)
 		if _, err := s.Kubectl(context.WithoutCancel(t.Context()), args...); err != nil {
 			t.Error(err)
 		}
