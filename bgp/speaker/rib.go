@@ -70,6 +70,8 @@ type reader struct {
 	known map[string]attributes
 	// together are the senders of several paths, by their names.
 	together map[string][]string
+	// before is the route that was read last.
+	before bgp.Route
 	// key, names and paths are used again for each path and route.
 	key   []byte
 	names []string
@@ -112,8 +114,21 @@ func (r *reader) read(d *api.Destination) found {
 	}
 	out := found{Route: bgp.Route{Prefix: prefix}, senders: r.senders(), err: errors.Join(bad...)}
 	if len(r.paths) > 0 && !own {
-		out.Route = merge(prefix, r.paths)
+		out.Route = r.share(merge(prefix, r.paths))
 	}
+	return out
+}
+
+// share gives a route the lists of the one before, where they say the same: where
+// there are two ToRs nearly all routes go to both.
+func (r *reader) share(out bgp.Route) bgp.Route {
+	if slices.Equal(out.NextHops, r.before.NextHops) {
+		out.NextHops = r.before.NextHops
+	}
+	if slices.Equal(out.Peers, r.before.Peers) {
+		out.Peers = r.before.Peers
+	}
+	r.before = out
 	return out
 }
 

@@ -187,3 +187,21 @@ func TestReaderTellsAttributesApart(t *testing.T) {
 		t.Errorf("%d, then %d attributes are remembered", before, len(r.known))
 	}
 }
+
+// Routes that say the same share their lists, and keep what they say.
+func TestReaderShares(t *testing.T) {
+	r := newReader()
+	both := []*api.Path{learnedPath(t, left, false), learnedPath(t, right, false)}
+	var got []found
+	for _, paths := range [][]*api.Path{both, both, {both[1]}, both} {
+		got = append(got, r.read(&api.Destination{Prefix: "10.244.1.0/26", Paths: paths}))
+	}
+	if &got[0].NextHops[0] != &got[1].NextHops[0] || &got[0].Peers[0] != &got[1].Peers[0] {
+		t.Error("two routes by the same next hops have lists of their own")
+	}
+	for i, want := range [][]netip.Addr{{left, right}, {left, right}, {right}, {left, right}} {
+		if !slices.Equal(got[i].NextHops, want) || !slices.Equal(got[i].Peers, want) {
+			t.Errorf("route %d is %+v", i, got[i].Route)
+		}
+	}
+}
