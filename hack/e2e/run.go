@@ -126,7 +126,7 @@ func (o options) try(ctx context.Context, f family, bin string, stdout io.Writer
 func (o options) suite(f family, bin string, c *cluster.Cluster) suite {
 	s := suite{
 		bin: bin, kubeconfig: c.AdminKubeconfig(), enter: c.EnterCommand(topology.RoleControlPlane),
-		procs: o.procs, timeout: o.timeout, focus: f.focus(),
+		nodes: len(c.Topology().Nodes()), procs: o.procs, timeout: o.timeout, focus: f.focus(),
 	}
 	for _, e := range exclusions() {
 		if e.of(f) {

@@ -39,6 +39,7 @@ type suite struct {
 	bin        string // folder of e2e.test and ginkgo
 	kubeconfig string
 	enter      []string // what runs a command where the cluster can be reached
+	nodes      int      // of the cluster: tests that need some skip themselves otherwise
 	procs      int
 	timeout    time.Duration
 	focus      []string // expressions of the tests to run
@@ -94,7 +95,7 @@ func (s suite) command(out string) []string {
 		line = append(line, "--skip="+regexp.QuoteMeta(name))
 	}
 	return append(line, filepath.Join(s.bin, "e2e.test"), "--",
-		"--provider=skeleton", "--kubeconfig="+s.kubeconfig, "--disable-log-dump")
+		"--provider=skeleton", "--kubeconfig="+s.kubeconfig, fmt.Sprintf("--num-nodes=%d", s.nodes), "--disable-log-dump")
 }
 
 // tail is the last of a file, for people.

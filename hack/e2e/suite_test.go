@@ -78,9 +78,9 @@ func TestRunInterrupted(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	s := suite{bin: "/bin", enter: []string{"enter", "here"}, focus: []string{"a", "b"}, skip: []string{"[c]"}}
+	s := suite{bin: "/bin", nodes: 3, enter: []string{"enter", "here"}, focus: []string{"a", "b"}, skip: []string{"[c]"}}
 	line := s.command("/out")
-	for _, want := range []string{"--focus=a", "--focus=b", `--skip=\[c\]`, "/bin/e2e.test"} {
+	for _, want := range []string{"--focus=a", "--focus=b", `--skip=\[c\]`, "/bin/e2e.test", "--num-nodes=3"} {
 		if !slices.Contains(line, want) {
 			t.Errorf("%q is not in %q", want, line)
 		}
