@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -28,9 +29,16 @@ func (c *Cluster) GiveAddresses(ctx context.Context, name string) error {
 	if err := c.Client().Status().Patch(ctx, &node, client.MergeFrom(before)); err != nil {
 		return fmt.Errorf("give addresses to %s: %w", name, err)
 	}
-	before = node.DeepCopy()
-	node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == uninitialized })
-	if err := c.Client().Patch(ctx, &node, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+	// kubelet and the node lifecycle controller write the same Node.
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := c.Client().Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
+			return err
+		}
+		before := node.DeepCopy()
+		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == uninitialized })
+		return c.Client().Patch(ctx, &node, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	})
+	if err != nil {
 		return fmt.Errorf("take the taint %s off %s: %w", uninitialized, name, err)
 	}
 	return nil
