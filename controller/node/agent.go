@@ -181,7 +181,7 @@ func (a *Agent) pause(ctx context.Context, began time.Time, failures int) bool {
 	case !a.ribComplete && !a.deadline.IsZero():
 		next = min(next, max(time.Until(a.deadline), 0)+time.Millisecond)
 	}
-	next = a.moving.wait(next)
+	next = a.listen.wait(a.moving.wait(next))
 	resync := time.NewTimer(next + rand.N(next/10+1))
 	defer resync.Stop()
 	select {

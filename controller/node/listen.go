@@ -16,6 +16,10 @@ import (
 // listen later means to begin all sessions anew.
 const portPatience = 5 * time.Second
 
+// portRetry is how often a port that is taken is tried again: nobody tells when it
+// comes free.
+const portRetry = 10 * time.Second
+
 // listening is about the BGP port when another process has it, such as an FRR or BIRD
 // of the node.
 type listening struct {
@@ -45,6 +49,14 @@ func (a *Agent) speak(ctx context.Context, config bgp.Config) error {
 	l.without = true
 	config.Global.ListenPort = -1
 	return a.ports.Speaker.Apply(ctx, config)
+}
+
+// wait is until the port is to be tried again, if that comes before.
+func (l *listening) wait(next time.Duration) time.Duration {
+	if l.taken.IsZero() {
+		return next
+	}
+	return min(next, portRetry)
 }
 
 // renewed says, once, that BGP began anew since the port has come free.
