@@ -24,8 +24,10 @@ func TestInUse(t *testing.T) {
 			{"neigh", "add", "10.77.1.22", "lladdr", "02:00:00:00:00:01", "nud", "stale"},
 			{"neigh", "add", "10.78.1.23", "lladdr", "02:00:00:00:00:01", "nud", "permanent"},
 			{"neigh", "add", "fd77:1::20", "lladdr", "02:00:00:00:00:01", "nud", "permanent"},
-			{"route", "add", "10.77.1.30/32"}, {"route", "add", "fd77:1::30/128"},
-			{"route", "add", "10.77.1.64/26"}, {"route", "add", "10.78.1.30/32"},
+			{"route", "add", "10.77.1.30/32"},
+			{"route", "add", "fd77:1::30/128"},
+			{"route", "add", "10.77.1.64/26"},
+			{"route", "add", "10.78.1.30/32"},
 		} {
 			n.Run(t, "ip", append(args, "dev", "cni0")...)
 		}

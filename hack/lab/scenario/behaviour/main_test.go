@@ -70,6 +70,8 @@ func TestBehaviour(t *testing.T) {
 		{Name: "a node is reached by another address", Run: s.addressFound},
 		{Name: "an agent does not answer", Run: s.agentSilent},
 		{Name: "mistakes are said and isolated", Run: s.mistakes},
+		{Name: "a node comes, and its addresses later", Run: s.newcomer},
+		{Name: "the BGP port is taken", Run: s.portTaken},
 		{Name: "unknown settings", Run: s.unknownSettings},
 		{Name: "runtime calls amiss", Run: s.runtimeAmiss},
 		{Name: "the CNI configuration is kept", Run: s.configurationKept},
