@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"fairlead.dev/cniplugin/store"
 )
 
 // Of host-local's files those are believed that are so new that the pod may have no
@@ -48,5 +50,23 @@ func TestOfSubnet(t *testing.T) {
 		if got := fmt.Sprint(ofSubnet(netip.MustParsePrefix(prefix))); got != want {
 			t.Errorf("%s: %s, want %s", prefix, got, want)
 		}
+	}
+}
+
+// Another network's pods go on without us: they keep nobody from leaving.
+func TestCleanupBesideAnotherNetwork(t *testing.T) {
+	u := newUsed(t)
+	now, err := store.Now()
+	must(t, err)
+	block := netip.MustParsePrefix("10.244.0.0/26")
+	must(t, u.store(t).Update(func(s *store.State) error {
+		taken, _ := s.SetForeign([]netip.Addr{netip.MustParseAddr("10.244.0.60")}, []netip.Prefix{block}, now)
+		if len(taken) != 1 {
+			return fmt.Errorf("nothing to begin with: %+v", s)
+		}
+		return nil
+	}))
+	if err := u.cleanup(t); err != nil {
+		t.Error(err)
 	}
 }
