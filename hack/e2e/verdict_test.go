@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,19 @@ func TestWants(t *testing.T) {
 			if f.wants(test) != want[i] {
 				t.Errorf("%s wants %q: %v", f, test, !want[i])
 			}
+		}
+	}
+}
+
+// Whoever reads the page must find what is not run.
+func TestExclusionsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/e2e-upstream.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range exclusions() {
+		if e.reason == "" || !strings.Contains(string(page), "| `"+e.name+"` |") {
+			t.Errorf("docs/e2e-upstream.md does not tell of %s", e.name)
 		}
 	}
 }
