@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"fairlead.dev/hack/lab"
+	"fairlead.dev/hack/lab/cluster"
 )
 
 func (p *program) pod() *cobra.Command {
@@ -27,19 +29,54 @@ func (p *program) pod() *cobra.Command {
 }
 
 func (p *program) node() *cobra.Command {
-	c := &cobra.Command{Use: "node", Short: "Add and remove nodes while the lab runs"}
+	c := &cobra.Command{Use: "node", Short: "Add, remove and power nodes while the lab runs"}
 	c.AddCommand(
 		p.change("add RACK NAME", "Bring a node into a rack", 2, func(c *cobra.Command, l *lab.Lab, args []string) error {
-			if _, err := l.AddNode(c.Context(), args[0], args[1]); err != nil {
-				return err
-			}
-			return l.WaitConverged(c.Context())
+			return p.machines(l).add(c.Context(), args[0], args[1])
 		}),
 		p.change("del NAME", "Take a node away as if its power went, and delete its Node", 1, func(c *cobra.Command, l *lab.Lab, args []string) error {
-			return l.RemoveNode(c.Context(), args[0])
+			return p.machines(l).RemoveNode(c.Context(), args[0])
+		}),
+		p.change("off NAME", "Take a node's power", 1, func(c *cobra.Command, l *lab.Lab, args []string) error {
+			return p.machines(l).PowerOff(c.Context(), args[0])
+		}),
+		p.change("on NAME", "Give a node its power back", 1, func(c *cobra.Command, l *lab.Lab, args []string) error {
+			return p.machines(l).PowerOn(c.Context(), args[0])
 		}),
 	)
 	return c
+}
+
+// machines are a lab's nodes, of either kind.
+type machines interface {
+	add(ctx context.Context, rack, name string) error
+	RemoveNode(ctx context.Context, name string) error
+	PowerOff(ctx context.Context, name string) error
+	PowerOn(ctx context.Context, name string) error
+}
+
+func (p *program) machines(l *lab.Lab) machines {
+	if c, err := p.attach(); err == nil {
+		return realMachines{c}
+	}
+	return namespaces{l}
+}
+
+type (
+	realMachines struct{ *cluster.Cluster }
+	namespaces   struct{ *lab.Lab }
+)
+
+func (m realMachines) add(ctx context.Context, rack, name string) error {
+	_, err := m.AddNode(ctx, rack, name)
+	return err
+}
+
+func (m namespaces) add(ctx context.Context, rack, name string) error {
+	if _, err := m.AddNode(ctx, rack, name); err != nil {
+		return err
+	}
+	return m.WaitConverged(ctx)
 }
 
 func (p *program) change(use, short string, args int, f func(*cobra.Command, *lab.Lab, []string) error) *cobra.Command {

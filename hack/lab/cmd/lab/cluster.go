@@ -78,7 +78,7 @@ func (p *program) introduce(ctx context.Context, c *cluster.Cluster) error {
 		fmt.Fprintf(p.out, "\n$ kubectl %s\n%s", strings.Join(args, " "), out)
 	}
 	fmt.Fprintf(p.out, "\nThe cluster stays up. It is reached in its own network namespace:\n")
-	for _, hint := range []string{"kubectl get nodes", "helm list -A", "fairlead status", "exec n1 -- ip route", "enter", "down"} {
+	for _, hint := range []string{"kubectl get nodes", "helm list -A", "fairlead status", "exec n1 -- ip route", "node off n2", "node on n2", "node add r2 n5", "enter", "down"} {
 		fmt.Fprintf(p.out, "  %s -i %s %s\n", os.Args[0], c.Instance, hint)
 	}
 	fmt.Fprintf(p.out, "enter is a shell for other tools, with KUBECONFIG=%s\n", c.AdminKubeconfig())

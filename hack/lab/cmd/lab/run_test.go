@@ -27,6 +27,8 @@ func TestCommandsOnALabThatIsNotUp(t *testing.T) {
 		{"pod", "del", "x"},
 		{"node", "add", "r1", "n9"},
 		{"node", "del", "n9"},
+		{"node", "off", "n9"},
+		{"node", "on", "n9"},
 	} {
 		args = append([]string{"-i", "nosuchlab"}, args...)
 		if _, err := call(t, args...); err == nil || !strings.Contains(err.Error(), `lab "nosuchlab" is not up`) {
