@@ -48,10 +48,7 @@ type rig struct {
 	// found, or foundErr, is in the pods' namespaces.
 	found    []store.Found
 	foundErr error
-	// inUse, or inUseErr, is on the node; searches counts who asked.
-	inUse    []netip.Addr
-	inUseErr error
-	searches int
+	inUse    inUse
 	runtime  *criRuntime
 	filter   packetFilter
 	overlay  *fake.Overlay
@@ -238,12 +235,9 @@ func newRig(t *testing.T, kept ...dataplane.Route) *rig {
 	r.Agent = node.New(node.Options{
 		Name: "n1", SyncInterval: 100 * time.Millisecond, ResyncInterval: time.Minute, EndOfRIBTimeout: 2 * time.Minute,
 		Attached: func() ([]store.Found, error) { return r.found, r.foundErr },
-		InUse: func([]netip.Prefix) ([]netip.Addr, error) {
-			r.searches++
-			return r.inUse, r.inUseErr
-		},
-		VXLAN:  dataplane.VXLAN{VNI: 4096, Port: 4789},
-		Logger: slog.New(slog.DiscardHandler),
+		InUse:    r.inUse.search,
+		VXLAN:    dataplane.VXLAN{VNI: 4096, Port: 4789},
+		Logger:   slog.New(slog.DiscardHandler),
 	}, node.Ports{Intents: r.intents, Speaker: r.speaker, Routes: r.kernel, Store: r.store, Links: r.links, Filter: &r.filter, Runtime: r.runtime, Overlay: r.overlay})
 	return r
 }

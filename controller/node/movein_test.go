@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,39 @@ import (
 	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/cniplugin/store"
 )
+
+// inUse are the addresses that anybody has on the node.
+type inUse struct {
+	sync.Mutex
+	all      []netip.Addr
+	err      error
+	searches int
+}
+
+func (u *inUse) search([]netip.Prefix) ([]netip.Addr, error) {
+	u.Lock()
+	defer u.Unlock()
+	u.searches++
+	return slices.Clone(u.all), u.err
+}
+
+// are says what is found from now on.
+func (u *inUse) are(all ...netip.Addr) { u.set(nil, all) }
+
+// fail lets searches fail from now on.
+func (u *inUse) fail() { u.set(errors.New("cannot look"), nil) }
+
+func (u *inUse) set(err error, all []netip.Addr) {
+	u.Lock()
+	defer u.Unlock()
+	u.all, u.err = all, err
+}
+
+func (u *inUse) count() int {
+	u.Lock()
+	defer u.Unlock()
+	return u.searches
+}
 
 // newMoving is a node that moves in: its block is its podCIDR.
 func newMoving(t *testing.T) *rig {
@@ -61,7 +95,7 @@ func nth(n int) netip.Addr {
 func TestBlockOpensOnceOthersAreDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newMoving(t)
-		r.inUse = []netip.Addr{nth(1), nth(5)}
+		r.inUse.are(nth(1), nth(5))
 		r.start(t)
 		r.converge()
 		r.wantShut(t, "at first", true, nth(1), nth(5))
@@ -77,21 +111,21 @@ func TestBlockOpensOnceOthersAreDone(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second)
 		r.wantShut(t, "after 20 s", true, nth(1), nth(5))
-		r.inUse = append(r.inUse, nth(6)) // an ADD that was under way
+		r.inUse.are(nth(1), nth(5), nth(6)) // an ADD that was under way
 		time.Sleep(12 * time.Second)
 		r.wantShut(t, "after 32 s", false, nth(1), nth(5), nth(6))
 		if got := r.reason(v1alpha1.ConditionAddressesAvailable); got != "Available" {
 			t.Errorf("reason %q", got)
 		}
-		r.inUse = []netip.Addr{nth(6)} // two of their pods end
+		r.inUse.are(nth(6)) // two of their pods end
 		time.Sleep(6 * time.Second)
 		r.wantShut(t, "later", false, nth(6))
-		r.inUse = nil
+		r.inUse.are()
 		time.Sleep(6 * time.Second)
 		r.wantShut(t, "in the end", false)
-		before := r.searches
+		before := r.inUse.count()
 		time.Sleep(time.Hour)
-		if n := r.searches - before; n > 100 {
+		if n := r.inUse.count() - before; n > 100 {
 			t.Errorf("searched %d times in an hour with nothing to find", n)
 		}
 	})
@@ -124,17 +158,17 @@ func TestBlockIsShutWhileAnotherIsFirst(t *testing.T) {
 func TestBlockStaysShutUnsearched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newMoving(t)
-		r.inUseErr = errors.New("cannot look")
+		r.inUse.fail()
 		r.start(t)
 		time.Sleep(time.Minute)
 		r.wantShut(t, "without a search", true)
 		if got := r.reason(v1alpha1.ConditionReady); got != "SyncFailed" {
 			t.Errorf("reason %q", got)
 		}
-		r.inUseErr, r.inUse = nil, []netip.Addr{nth(7)}
+		r.inUse.are(nth(7))
 		time.Sleep(time.Minute)
 		r.wantShut(t, "after one", false, nth(7))
-		r.inUseErr = errors.New("cannot look")
+		r.inUse.fail()
 		time.Sleep(time.Minute)
 		r.wantShut(t, "when it fails again", false, nth(7))
 	})
@@ -148,7 +182,7 @@ func TestBlockOpensAtOnceAfterAReboot(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newMoving(t)
 				r.runtime.found = install.Found{Installed: true, Touched: time.Now().Add(-time.Hour)}
-				r.inUse = []netip.Addr{nth(3)}
+				r.inUse.are(nth(3))
 				everShut := false
 				if open {
 					if err := r.store.Update(func(s *store.State) error {
@@ -179,24 +213,24 @@ func TestAdoptedBlockIsDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newMoving(t)
 		r.runtime.found = install.Found{Installed: true, Touched: time.Now().Add(-time.Hour)}
-		r.inUse = []netip.Addr{nth(3)}
+		r.inUse.are(nth(3))
 		r.start(t)
 		r.converge()
 		r.setBlock(func(b *v1alpha1.IPBlock) { b.Spec.State = v1alpha1.BlockDraining })
 		r.settle()
-		before := r.searches
+		before := r.inUse.count()
 		for range 60 {
 			r.Wake()
 			time.Sleep(time.Second)
 		}
-		if n := r.searches - before; n > 20 {
+		if n := r.inUse.count() - before; n > 20 {
 			t.Errorf("searched %d times in a minute", n)
 		}
 		r.wantShut(t, "while it drains", true, nth(3))
 		if released := r.View().State.ReleasedBlocks; len(released) > 0 {
 			t.Errorf("released %v", released)
 		}
-		r.inUse = nil
+		r.inUse.are()
 		time.Sleep(10 * time.Second)
 		r.settle()
 		if released := r.View().State.ReleasedBlocks; len(released) != 1 {
@@ -225,7 +259,7 @@ func TestOwnPodsAreNotForeign(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		r.inUse = got
+		r.inUse.are(got...)
 		time.Sleep(time.Minute)
 		r.wantShut(t, "with a pod", false)
 	})
