@@ -36,7 +36,7 @@ func routed() topology.Topology {
 }
 
 func TestDataplane(t *testing.T) {
-	s := up(t)
+	s := up(t, routed())
 	labtest.Run(t, s.Lab, s.WaitConverged, []labtest.Scenario{
 		{Name: "a quiet flow loses nothing", Run: s.quiet},
 		{Name: "routes drift", Run: s.routesDrift},
@@ -54,13 +54,13 @@ func TestDataplane(t *testing.T) {
 		{Name: "the gateway's address has no services", Run: s.gatewayServes},
 		{Name: "an uplink is taken down, renamed and resized", Run: s.uplinkChanges},
 		{Name: "nodes are addressed by rule", Run: s.addressesByRule},
+		{Name: "a node changes its subnet", Run: s.subnetChanges},
 		{Name: "a machine becomes a node and leaves no trace", Run: s.traceless},
 	})
 }
 
-func up(t *testing.T) *scene {
+func up(t *testing.T, topo topology.Topology) *scene {
 	t.Helper()
-	topo := routed()
 	s := &scene{Lab: labtest.Up(t, lab.Options{
 		Topology: &topo, ControllerArgs: []string{"--cooling-period", cooling.String()},
 	})}
@@ -69,6 +69,11 @@ func up(t *testing.T) *scene {
 	}
 	s.a, s.b, s.c, s.d = s.addPod(t, "n1", "a"), s.addPod(t, "n2", "b"), s.addPod(t, "n3", "c"), s.addPod(t, "n4", "d")
 	return s
+}
+
+// podOf is the pod of a node.
+func (s *scene) podOf(node string) lab.Pod {
+	return map[string]lab.Pod{"n1": s.a, "n2": s.b, "n3": s.c, "n4": s.d}[node]
 }
 
 // looseNode has no strict rp_filter: packets may come back to it by another uplink

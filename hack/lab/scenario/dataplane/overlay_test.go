@@ -40,9 +40,10 @@ func (s *scene) encapsulatedTo(ctx context.Context, e v1alpha1.Encapsulation, fr
 	if err != nil {
 		return err
 	}
-	overlay := e == v1alpha1.EncapsulationVXLAN || (e == v1alpha1.EncapsulationVXLANCrossSubnet && !near)
-	pod := map[string]lab.Pod{"n1": s.a, "n2": s.b, "n3": s.c, "n4": s.d}[to]
+	pod := s.podOf(to)
 	for _, f := range families() {
+		native := near && s.Node(to).Address(f).IsValid()
+		overlay := e == v1alpha1.EncapsulationVXLAN || (e == v1alpha1.EncapsulationVXLANCrossSubnet && !native)
 		way, err := s.Exec(ctx, from, "ip", "-o", "route", "get", pod.Address(f).String())
 		if err != nil {
 			return err
