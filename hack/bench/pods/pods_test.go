@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,8 +45,8 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// An address is heard once it is there, in the namespace that the probe is in, and
-// no other one is.
+// An address is asked once a pod has it, from the namespace that the probe is in,
+// and heard once it answers.
 func TestProbe(t *testing.T) {
 	ns := nstest.New(t, "probe")
 	p, err := newProbe(ns)
@@ -56,10 +58,15 @@ func TestProbe(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	there, absent := netip.MustParseAddr("192.0.2.5"), netip.MustParseAddr("192.0.2.6")
-	p.aim(netip.MustParsePrefix("192.0.2.0/28"))
+	ns.Run(t, "ip", "address", "add", "192.0.2.0/28", "dev", "lo")
+	dir := t.TempDir()
+	give(t, dir, "net-half-eth0", `{"result":{"ips":[{"addr`)
+	give(t, dir, "net-none-eth0", `{"result":{}}`)
+	give(t, dir, "loopback-a-lo", `{"result":{"ips":[{"address":"192.0.2.9/8"}]}}`)
+	p.aim(dir)
 	before := time.Now()
-	ns.Run(t, "ip", "address", "add", there.String()+"/32", "dev", "lo")
+	there, absent := netip.MustParseAddr("192.0.2.5"), netip.MustParseAddr("192.0.2.9")
+	give(t, dir, "net-a-eth0", `{"result":{"ips":[{"address":"192.0.2.5/32"}]}}`)
 	at, err := p.answered(t.Context(), there)
 	if err != nil || at.Before(before) {
 		t.Errorf("answered at %v, %v; asked at %v", at, err, before)
@@ -71,10 +78,17 @@ func TestProbe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := p.answered(ctx, absent); !errors.Is(err, context.Canceled) {
-		t.Errorf("%s answered: %v", absent, err)
+		t.Errorf("%s, which no pod has, answered: %v", absent, err)
 	}
-	p.aim(netip.MustParsePrefix("192.0.2.8/29"))
+	p.aim("")
 	if _, err := p.answered(ctx, there); !errors.Is(err, context.Canceled) {
 		t.Errorf("an answer is remembered that nobody asks for any more: %v", err)
+	}
+}
+
+func give(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -3,10 +3,13 @@ package pods
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -15,9 +18,8 @@ import (
 )
 
 // interval is between two packets to an address that has not answered: how exact
-// the time of the first answer is. At five thousand packets a second the asking
-// itself is a small part of the machine's work, and it is the same for both sides.
-const interval = 50 * time.Millisecond
+// the time of the first answer is.
+const interval = 10 * time.Millisecond
 
 // ICMP of RFC 792.
 const (
@@ -26,22 +28,25 @@ const (
 	echoID      = 0xf1ad
 )
 
-// probe asks the addresses of a prefix from a namespace, again and again, and
-// notes when each answers for the first time. It knows nothing of who has them.
+// probe asks pods' addresses from a namespace, again and again, and notes when each
+// answers for the first time. It asks none before the container runtime has it: a
+// node that finds nobody at an address does not look for a second.
 type probe struct {
 	conn   net.PacketConn
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	mu    sync.Mutex // guards target and first
+	mu sync.Mutex // guards all below
+	// results is the folder of what plugins gave the runtime; "" is none.
+	results string
+	// given are the addresses of the files there that were read.
+	given map[string]netip.Addr
 	first map[netip.Addr]time.Time
-	// target is what is asked; the zero prefix is nothing.
-	target netip.Prefix
 }
 
 // newProbe asks nothing before aim. close ends it.
 func newProbe(from nstest.NS) (*probe, error) {
-	p := &probe{first: map[netip.Addr]time.Time{}}
+	p := &probe{given: map[string]netip.Addr{}, first: map[netip.Addr]time.Time{}}
 	err := from.Inside(func() (err error) {
 		var l net.ListenConfig
 		p.conn, err = l.ListenPacket(context.Background(), "ip4:icmp", "0.0.0.0")
@@ -64,11 +69,12 @@ func (p *probe) close() error {
 	return err
 }
 
-// aim forgets all answers and asks the addresses of a prefix from now on.
-func (p *probe) aim(at netip.Prefix) {
+// aim forgets all answers and asks the addresses of a folder from now on.
+func (p *probe) aim(results string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.target = at
+	p.results = results
+	clear(p.given)
 	clear(p.first)
 }
 
@@ -103,17 +109,51 @@ func (p *probe) ask(ctx context.Context) {
 	}
 }
 
-// silent are the addresses of the target that have not answered.
+// silent are the addresses that pods have and that have not answered.
 func (p *probe) silent() []netip.Addr {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	files, err := filepath.Glob(filepath.Join(p.results, "*-eth0"))
+	if p.results == "" || err != nil {
+		return nil
+	}
 	var all []netip.Addr
-	for a := p.target.Masked().Addr(); p.target.Contains(a); a = a.Next() {
+	for _, file := range files {
+		a, known := p.given[file]
+		if !known {
+			if a, err = addressIn(file); err != nil {
+				continue // it is being written, or has gone
+			}
+			p.given[file] = a
+		}
 		if _, ok := p.first[a]; !ok {
 			all = append(all, a)
 		}
 	}
 	return all
+}
+
+// addressIn reads the result of an ADD as runtimes keep it for the DEL (libcni's
+// cache).
+func addressIn(file string) (netip.Addr, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	var kept struct {
+		Result struct {
+			IPs []struct {
+				Address netip.Prefix `json:"address"`
+			} `json:"ips"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal(data, &kept); err != nil {
+		return netip.Addr{}, err
+	}
+	if len(kept.Result.IPs) == 0 {
+		return netip.Addr{}, errors.New("no address")
+	}
+	return kept.Result.IPs[0].Address.Addr(), nil
 }
 
 func (p *probe) listen() {
@@ -132,7 +172,7 @@ func (p *probe) listen() {
 			continue
 		}
 		p.mu.Lock()
-		if _, known := p.first[a]; !known && p.target.Contains(a) {
+		if _, known := p.first[a]; !known && p.results != "" {
 			p.first[a] = now
 		}
 		p.mu.Unlock()

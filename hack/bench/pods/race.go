@@ -51,7 +51,7 @@ func (s *stage) batch(ctx context.Context, on side, count int, into *result) err
 	if err != nil {
 		return err
 	}
-	s.probe.aim(on.pods)
+	s.probe.aim(on.results)
 	created, ready, err := s.start(ctx, on, batch, count)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (s *stage) batch(ctx context.Context, on side, count int, into *result) err
 		into.ready.Add(pod.at.Sub(created[name]))
 		into.packet.Add(answered.Sub(created[name]))
 	}
-	s.probe.aim(netip.Prefix{})
+	s.probe.aim("")
 	after, err := on.calls(ctx)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -20,11 +19,10 @@ import (
 // referenceDir is where Debian has the reference plugins.
 const referenceDir = "/usr/lib/cni"
 
-// side is a node, and what its pods' addresses are of.
+// side is a node, and where its container runtime keeps the results of plugins.
 type side struct {
-	name, node string
-	ns         nstest.NS
-	pods       netip.Prefix
+	name, node, results string
+	ns                  nstest.NS
 }
 
 // stage is a cluster with a node of each side in one rack, and a probe on its ToR.
@@ -37,13 +35,11 @@ type stage struct {
 	log     func(format string, args ...any)
 }
 
-// plan is one rack with one ToR and two nodes. The pool is small, so that all of
-// its addresses can be asked.
+// plan is one rack with one ToR and two nodes.
 func plan() topology.Topology {
 	t := topology.Default().Only(topology.V4)
 	t.Racks, t.Spines = t.Racks[:1], t.Spines[:1]
 	t.Racks[0].ToRs = t.Racks[0].ToRs[:1]
-	t.Pools[0].CIDR = netip.MustParsePrefix("10.244.0.0/24")
 	return t
 }
 
@@ -69,9 +65,8 @@ func newStage(ctx context.Context, r *rig.Rig) (s *stage, err error) {
 		}
 	}()
 	for i, m := range s.Machines() {
-		s.sides[i] = side{name: "fairlead", node: m.Name, ns: nstest.NS{Name: s.NSName(m.Name)}, pods: topo.Pools[0].CIDR}
+		s.sides[i] = side{[]string{"fairlead", peer}[i], m.Name, m.Disk("var/lib/cni/results"), nstest.NS{Name: s.NSName(m.Name)}}
 	}
-	s.sides[1].name, s.sides[1].pods = peer, netip.MustParsePrefix(theirPods)
 	if s.client, err = kubernetes.NewForConfig(s.AdminConfig()); err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}

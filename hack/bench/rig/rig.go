@@ -42,7 +42,7 @@ type Size struct {
 // Full is the size of a run whose figures count.
 func Full() Size {
 	return Size{
-		Pods: 200, DualPods: 24, Joins: 50, NodePods: 100, NodeTurns: 2, SinglePods: 10,
+		Pods: 200, DualPods: 24, Joins: 50, NodePods: 100, NodeTurns: 2, SinglePods: 8,
 		Announcements: 50, Restarts: 10, Repeats: 5, Shrink: 1,
 	}
 }
