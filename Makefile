@@ -45,8 +45,10 @@ test-units: ## Layers L0 to L3
 	cd hack/alert && go test -count=1 -timeout 10m $(TESTARGS) ./...
 	cd hack/testimage && go test -timeout 10m $(TESTARGS) ./...
 
+# The programs under test are built by the tests: Go's cache of results does not know
+# when they change.
 test-lab: build ## Layer L4: real agents, real routers, real packets (root)
-	go test -race -short -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
+	go test -race -short -count=1 -p 1 -timeout 45m $(TESTARGS) $$(go list ./... | grep -E '$(LAB)')
 
 test-cluster: setup ## The long form on real machines: upgrade, drain, reboot, outage (root)
 	go test -timeout 45m $(TESTARGS) -skip '^TestQuick$$' ./hack/lab/scenario/cluster
