@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,7 +18,7 @@ const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 // archives are the images by the file that holds them. The versions are those
 // that k8s.io/kubernetes v1.35 asks for.
-func archives(bin, certs string) (map[string][]image, error) {
+func archives(ctx context.Context, bin, certs string) (map[string][]image, error) {
 	pause, err := program(bin, "pause")
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func archives(bin, certs string) (map[string][]image, error) {
 	if err != nil {
 		return nil, err
 	}
-	user, err := userLand()
+	user, err := userLand(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -5,20 +5,25 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "testimage:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
+func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("testimage", flag.ContinueOnError)
 	bin := flags.String("bin", "", "folder with the programs pause, coredns and agnhost")
 	certs := flags.String("certs", "", "folder with agnhost's localhost.crt and localhost.key")
@@ -29,7 +34,7 @@ func run(args []string) error {
 	if *bin == "" || *certs == "" || *out == "" || flags.NArg() > 0 {
 		return fmt.Errorf("-bin, -certs and -o are needed, and no argument")
 	}
-	archives, err := archives(*bin, *certs)
+	archives, err := archives(ctx, *bin, *certs)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func TestUserLand(t *testing.T) {
 		}
 		t.Skip("needs root, for chroot")
 	}
-	files, err := userLand()
+	files, err := userLand(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestArchives(t *testing.T) {
 		}
 	}
 	out := t.TempDir()
-	if err := run([]string{"-bin", bin, "-certs", bin, "-o", out}); err != nil {
+	if err := run(t.Context(), []string{"-bin", bin, "-certs", bin, "-o", out}); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]v1.Config{}

@@ -26,8 +26,9 @@ type node struct {
 	target  string // of a link
 }
 
-func dir(mode int64) node           { return node{kind: tar.TypeDir, mode: mode} }
-func symlink(target string) node    { return node{kind: tar.TypeSymlink, mode: 0o777, target: target} }
+func dir(mode int64) node        { return node{kind: tar.TypeDir, mode: mode} }
+func symlink(target string) node { return node{kind: tar.TypeSymlink, mode: 0o777, target: target} }
+
 func text(content string) node      { return node{kind: tar.TypeReg, mode: 0o644, content: []byte(content)} }
 func made() time.Time               { return time.Unix(0, 0).UTC() } // the same files give the same image
 func (t tree) has(name string) bool { _, ok := t[name]; return ok }

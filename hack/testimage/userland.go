@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,7 +13,7 @@ import (
 
 // userLand is what upstream's tests call in their containers, from this machine:
 // its programs with their shared libraries, and busybox for all the rest.
-func userLand() (tree, error) {
+func userLand(ctx context.Context) (tree, error) {
 	t := tree{
 		"tmp":  dir(0o777 | 0o1000),
 		"root": dir(0o700),
@@ -40,11 +41,11 @@ func userLand() (tree, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find %s, which hack/setup.sh packages installs: %w", from, err)
 		}
-		if err := t.program("bin/"+name, path); err != nil {
+		if err := t.program(ctx, "bin/"+name, path); err != nil {
 			return nil, err
 		}
 	}
-	applets, err := exec.Command("busybox", "--list").Output()
+	applets, err := exec.CommandContext(ctx, "busybox", "--list").Output()
 	if err != nil {
 		return nil, fmt.Errorf("list applets of busybox: %w", err)
 	}
@@ -58,11 +59,11 @@ func userLand() (tree, error) {
 
 // program puts a program there, and its shared libraries where its loader looks
 // for them.
-func (t tree) program(name, from string) error {
+func (t tree) program(ctx context.Context, name, from string) error {
 	if err := t.copy(name, from); err != nil {
 		return err
 	}
-	libraries, err := libraries(from)
+	libraries, err := libraries(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -81,12 +82,12 @@ var library = regexp.MustCompile(`(/\S+) \(0x`)
 
 // libraries lists a program's shared libraries, its loader among them. A static
 // program has none.
-func libraries(program string) ([]string, error) {
+func libraries(ctx context.Context, program string) ([]string, error) {
 	real, err := filepath.EvalSymlinks(program)
 	if err != nil {
 		return nil, fmt.Errorf("list libraries: %w", err)
 	}
-	cmd := exec.Command("ldd", real)
+	cmd := exec.CommandContext(ctx, "ldd", real)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
