@@ -50,12 +50,12 @@ func (s *scene) outage(t *testing.T) {
 		for _, p := range pair {
 			s.endStatic(t, p)
 		}
-		use.well(t, fmt.Sprintf("round %d of the outage", round))
 		if t.Failed() {
 			break
 		}
 	}
 	t.Logf("the API server was away for %v", time.Since(began).Round(time.Second))
+	use.well(t, "outage")
 	// After a long outage Kubernetes itself may take nodes for dead, and endpoints
 	// off Services, until their kubelets have reported.
 	use.end(t, service)
@@ -65,7 +65,7 @@ func (s *scene) outage(t *testing.T) {
 	if err := s.settled(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	use.stop(t, "outage")
+	use.stop(t, "return of the API server")
 	s.eachAddressOnce(t)
 	for _, m := range s.Machines() {
 		if err := s.WaitAddressesUsed(t.Context(), m.Name, used[m.Name], bound); err != nil {
