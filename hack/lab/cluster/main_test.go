@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
+// bound is how long anything may take, on a busy machine.
+const bound = 90 * time.Second
+
 // lastPhase is when all that a cluster consists of is there.
 const lastPhase = "machines"
 

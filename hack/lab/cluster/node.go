@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"fairlead.dev/hack/lab"
 )
 
 // AddNode brings one more machine into a rack and boots it. No router is touched.
@@ -17,18 +19,10 @@ func (c *Cluster) AddNode(ctx context.Context, rack, name string) (*Machine, err
 // RemoveNode takes a machine away, as if its power went, with its disk, and
 // deletes its Node.
 func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
-	if err := c.PowerOff(ctx, name); err != nil {
-		return err
-	}
-	errs := []error{c.Lab.RemoveNode(ctx, name)}
 	m := c.Machine(name)
-	if p, err := c.Process(name); err == nil {
+	errs := []error{m.halt(ctx), c.Lab.RemoveNode(ctx, name), lab.RemoveCgroups(ctx, m.cgroup())}
+	for _, p := range m.processes() {
 		errs = append(errs, c.ForgetProcess(p))
-	}
-	for _, s := range services() {
-		if p, err := m.Service(s); err == nil {
-			errs = append(errs, c.ForgetProcess(p))
-		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove node %s: %w", name, err)

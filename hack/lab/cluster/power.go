@@ -17,21 +17,34 @@ import (
 // /run are gone at once. Its disk and its Node stay.
 func (c *Cluster) PowerOff(ctx context.Context, name string) error {
 	m := c.Machine(name)
-	var errs []error
-	// The services first, so that no end is taken for one of its own.
-	for _, name := range slices.Backward(services()) {
-		if p, err := m.Service(name); err == nil {
-			errs = append(errs, p.Kill9(ctx))
-		}
-	}
-	if p, err := c.Process(name); err == nil {
-		errs = append(errs, p.Kill9(ctx))
-	}
-	errs = append(errs, c.Lab.PowerOff(ctx, name), lab.RemoveCgroups(ctx, m.cgroup()))
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(m.halt(ctx), c.Lab.PowerOff(ctx, name), lab.RemoveCgroups(ctx, m.cgroup())); err != nil {
 		return fmt.Errorf("power off %s: %w", name, err)
 	}
 	return nil
+}
+
+// halt ends all that runs on the machine.
+func (m *Machine) halt(ctx context.Context) error {
+	var errs []error
+	// The machine last, so that no service's end is taken for one by itself.
+	for _, p := range m.processes() {
+		errs = append(errs, p.Kill9(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// processes of the machine that the lab knows, in the order of their end.
+func (m *Machine) processes() []*lab.Process {
+	var all []*lab.Process
+	for _, name := range slices.Backward(services()) {
+		if p, err := m.Service(name); err == nil {
+			all = append(all, p)
+		}
+	}
+	if p, err := m.cluster.Process(m.Name); err == nil {
+		all = append(all, p)
+	}
+	return all
 }
 
 // PowerOn boots a machine after PowerOff, or for the first time with Idle. It
