@@ -63,12 +63,26 @@ func newUsed(t *testing.T) *used {
 	u.ns.Run(t, "bridge", "fdb", "append", "02:00:00:00:00:03", "dev", "flannel.1", "dst", "10.1.0.1")
 	u.ns.Run(t, "nft", "add table inet others; add chain inet others c { type nat hook postrouting priority 100; }; add rule inet others c ip saddr 10.9.0.0/16 masquerade")
 	u.ns.Run(t, "sysctl", "-q", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
+	u.awaitCarrier(t, "eth0", "far0")
 	u.kernel = u.look(t)
 	u.serve(t)
 	if u.look(t) == u.kernel {
 		t.Fatal("the agent changed nothing that the test sees")
 	}
 	return u
+}
+
+// awaitCarrier waits until links are up, which the kernel notes some time after
+// their other ends are.
+func (u *used) awaitCarrier(t *testing.T, links ...string) {
+	t.Helper()
+	for _, link := range links {
+		for began := time.Now(); !strings.Contains(u.ns.Run(t, "ip", "link", "show", link), "state UP"); time.Sleep(time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				t.Fatalf("%s does not come up", link)
+			}
+		}
+	}
 }
 
 // serve leaves what an agent leaves.
