@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,7 +144,7 @@ func (o options) suite(f family, bin string, c *cluster.Cluster) suite {
 // what takes it down.
 func (o options) cluster(ctx context.Context, f family, diagnosis io.Writer) (*cluster.Cluster, func() error, error) {
 	if o.instance != "" {
-		c, err := cluster.Attach(o.instance, nil)
+		c, err := cluster.Attach(o.instance, slog.New(slog.DiscardHandler))
 		return c, func() error { return nil }, err
 	}
 	topo := f.topology()
