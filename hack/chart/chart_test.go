@@ -93,10 +93,10 @@ func template(t *testing.T, args ...string) (string, error) {
 
 // helmProgram is the path of helm as the go command built it: to go by it each time
 // takes longer than helm itself.
-var helmProgram = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // found once
+var helmProgram = sync.OnceValues(func() (string, error) {
 	var path []byte
 	for _, args := range [][]string{{"helm", "version"}, {"-n", "helm"}} { // the first builds it
-		out, err := exec.Command("go", append([]string{"tool", "-modfile=../helm/go.mod"}, args...)...).Output() //nolint:noctx // of no one test
+		out, err := exec.Command("go", append([]string{"tool", "-modfile=../helm/go.mod"}, args...)...).Output()
 		if err != nil {
 			return "", err
 		}
