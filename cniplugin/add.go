@@ -83,15 +83,16 @@ func attach(c conf, r request, asked demand, node *link.Node, pod *link.Namespac
 		}
 		spec.MTU = mtu
 	}
-	started, err := store.Now()
+	want := r.wants()
+	want.Pools, want.Addresses = c.Pools, asked.addresses()
+	addrs, started, err := c.awaitRoom(func(now store.Stamp) ([]netip.Addr, error) {
+		want.Now = now
+		return allocate(c.place, want)
+	})
 	if err != nil {
 		return spec, err
 	}
-	want := r.wants(started)
-	want.Pools, want.Addresses = c.Pools, asked.addresses()
-	if spec.Addresses, err = allocate(c.place, want); err != nil {
-		return spec, err
-	}
+	spec.Addresses = addrs
 	if err := node.Wire(pod, spec); err != nil {
 		if errors.Is(err, link.ErrNotUndone) {
 			return spec, err // DEL tries again; until then the addresses stay taken
@@ -107,12 +108,10 @@ func attach(c conf, r request, asked demand, node *link.Node, pod *link.Namespac
 	return spec, nil
 }
 
-// wants is what every attachment asks the store for.
-func (r request) wants(now store.Stamp) store.Request {
+// wants is what every attachment asks the store for, at whatever time.
+func (r request) wants() store.Request {
 	namespace, name := r.podName()
-	return store.Request{
-		Attachment: r.attachment(), Network: r.name, Namespace: namespace, Pod: name, Now: now, Rest: store.Cooldown,
-	}
+	return store.Request{Attachment: r.attachment(), Network: r.name, Namespace: namespace, Pod: name, Rest: store.Cooldown}
 }
 
 func allocate(c place, want store.Request) (addrs []netip.Addr, err error) {

@@ -169,7 +169,7 @@ func FuzzArguments(f *testing.F) {
 		}
 		s := store.State{}
 		s.SetLeases([]store.Lease{{CIDR: block("10.0.0.0/28")}})
-		if _, err := s.Allocate(r.wants(store.Stamp{})); err != nil {
+		if _, err := s.Allocate(r.wants()); err != nil {
 			t.Fatal(err)
 		}
 		if held := s.Free(r.attachment(), store.Stamp{}); len(held) != 1 {

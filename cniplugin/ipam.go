@@ -49,7 +49,10 @@ func (p plugin) ipamAdd(r request, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	addrs, err := c.allocate(want)
+	addrs, _, err := c.awaitRoom(func(now store.Stamp) ([]netip.Addr, error) {
+		want.Now = now
+		return c.allocate(want)
+	})
 	if err != nil {
 		return err
 	}
@@ -69,11 +72,7 @@ func (r request) ipamWants(c *ipamConf, asked demand) (store.Request, error) {
 	if err != nil {
 		return store.Request{}, err
 	}
-	now, err := store.Now()
-	if err != nil {
-		return store.Request{}, err
-	}
-	want := r.wants(now)
+	want := r.wants()
 	want.Attachment = r.ipamAttachment()
 	want.Netns, want.NetnsInode = r.netns, inode
 	want.Pools, want.Families, want.Addresses, want.Skip = c.Pools, c.families(), asked.addresses(), c.skip

@@ -14,7 +14,6 @@ import (
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/config"
 	"fairlead.dev/controller/node"
-	"fairlead.dev/controller/view"
 	"fairlead.dev/dataplane/filter"
 	"fairlead.dev/dataplane/host"
 	"fairlead.dev/dataplane/link"
@@ -64,7 +63,7 @@ func steps(cfg config.Agent, memory *node.Memory) []func() error {
 		func() error { return host.Restore(cfg.SysctlDir, sysctlFile(cfg)) },
 		func() error { return os.RemoveAll(storeDir(cfg)) },
 		memory.Forget,
-		func() error { return remove(filepath.Join(cfg.RunDir, view.SocketName)) },
+		func() error { return remove(filepath.Join(cfg.RunDir, store.AgentSocket)) },
 		func() error { return node.Disown(cfg.RunDir) },
 	}
 }

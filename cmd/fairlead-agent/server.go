@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"path/filepath"
 
+	"fairlead.dev/cniplugin/store"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -14,7 +16,6 @@ import (
 
 	"fairlead.dev/config"
 	"fairlead.dev/controller/node"
-	"fairlead.dev/controller/view"
 )
 
 // servers are the agent's listeners; nil where it listens not.
@@ -26,7 +27,7 @@ func listen(cfg config.Agent) (s servers, err error) {
 			s.close()
 		}
 	}()
-	if s.socket, err = node.ListenSocket(filepath.Join(cfg.RunDir, view.SocketName)); err != nil {
+	if s.socket, err = node.ListenSocket(filepath.Join(cfg.RunDir, store.AgentSocket)); err != nil {
 		return s, err
 	}
 	if s.health, err = listenTCP("healthAddress", cfg.HealthAddress); err != nil {

@@ -9,9 +9,6 @@ import (
 	"fairlead.dev/api/v1alpha1"
 )
 
-// SocketName is the agent's socket inside its run directory.
-const SocketName = "agent.sock"
-
 // StatePath answers GET with a Node as JSON.
 const StatePath = "/v1/state"
 
