@@ -392,7 +392,7 @@ func TestMonitorOfDefaultRoutes(t *testing.T) {
 	ns.Run(t, "ip", "route", "add", "default", "via", "10.2.0.2")
 	ns.Run(t, "ip", "route", "del", "default")
 	ns.Run(t, "ip", "link", "add", "br0", "type", "bridge")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var told []uint16
 	for len(told) < 3 {
