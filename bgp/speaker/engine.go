@@ -52,6 +52,7 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 		have:    bgp.Config{Global: g},
 		view:    view{table: newTable()},
 	}
+	j.deferred = func(a netip.Addr) { go e.resume(a) }
 	if g.Restarting {
 		e.until = time.Now().Add(g.RestartTime)
 	}

@@ -16,6 +16,9 @@ type journal struct {
 	ownASN uint32
 	// changed is told of every new entry.
 	changed func()
+	// deferred is told of a peer whose session is up and that is to be sent nothing
+	// for the deferral time. It must not ask the engine, which is in its loop.
+	deferred func(netip.Addr)
 	// touched is what peers have said since the Loc-RIB was last read.
 	touched touched
 
@@ -46,11 +49,12 @@ type warning struct{ peer, message string }
 
 func newJournal(logger *slog.Logger, ownASN uint32, changed func()) *journal {
 	return &journal{
-		logger:  logger,
-		ownASN:  ownASN,
-		changed: changed,
-		peers:   map[netip.Addr]*entry{},
-		warned:  map[warning]time.Time{},
+		logger:   logger,
+		ownASN:   ownASN,
+		changed:  changed,
+		deferred: func(netip.Addr) {},
+		peers:    map[netip.Addr]*entry{},
+		warned:   map[warning]time.Time{},
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	msgEndOfRIB      = "EOR received"
 	msgUpdate        = "received update"
 	msgDropsStale    = "withdraw stale routes"
+	msgDefers        = "Now syncing, suppress sending updates. start deferral timer"
 	msgMD5           = "failed to set md5"
 	msgHoldTimer     = "hold timer expired"
 )

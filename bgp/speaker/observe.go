@@ -27,6 +27,9 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 	case msgDropsStale:
 		j.touched.addAll()
 		return false
+	case msgDefers:
+		j.deferred(a)
+		return false
 	case msgStateChanged:
 		j.stateChanged(a, fmt.Sprint(f["old"]), fmt.Sprint(f["new"]), fmt.Sprint(f["reason"]))
 	case msgConnectFailed:
@@ -50,7 +53,7 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 // path, too, of which the rest is not looked at.
 func tells(msg string) bool {
 	switch msg {
-	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB, msgUpdate, msgDropsStale:
+	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB, msgUpdate, msgDropsStale, msgDefers:
 		return true
 	}
 	return false

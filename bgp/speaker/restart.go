@@ -22,6 +22,22 @@ import (
 // So the engine gets one neighbour more, of our own making: the holdout, which sends
 // an OPEN and then no End-of-RIB ever. GoBGP goes on waiting for it, and ends the
 // restart of each peer alone, deferralTime after its session is up.
+//
+// That is too late for what we announce: until then our routes are stale for the
+// peer, and were we to end once more it would have to delete them (RFC 4724 section
+// 4.2, of consecutive restarts). They depend on nobody's, so there is nothing to wait
+// for: resume has them sent as soon as the session is up.
+
+// resume sends a peer what we announce, and End-of-RIB.
+func (e *engine) resume(a netip.Addr) {
+	if a == holdout() {
+		return
+	}
+	request := &api.ResetPeerRequest{Address: a.String(), Soft: true, Direction: api.ResetPeerRequest_OUT}
+	if err := e.server.ResetPeer(context.Background(), request); err != nil {
+		e.journal.logger.Warn("our routes of before the restart are confirmed late", "peer", a, "err", err)
+	}
+}
 
 // holdout is that neighbour's address, which any Linux has as its own, and router ID.
 func holdout() netip.Addr { return netip.AddrFrom4([4]byte{127, 71, 66, 80}) }
