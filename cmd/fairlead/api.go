@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"fairlead.dev/api/v1alpha1"
 )
@@ -55,6 +57,8 @@ func restConfig(kubeconfig, kubeContext string) (*rest.Config, error) {
 
 func listObjects(ctx context.Context, cfg *rest.Config) (objects, error) {
 	var o objects
+	// Without one, controller-runtime complains with a stack trace after 30 s.
+	log.SetLogger(logr.Discard())
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
