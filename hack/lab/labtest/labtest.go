@@ -5,6 +5,7 @@ package labtest
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"testing"
@@ -46,6 +47,19 @@ func Up(t testing.TB, opts lab.Options) *lab.Lab {
 		t.Fatal(err)
 	}
 	t.Logf("lab %s is up after %v", l.Instance, time.Since(start).Round(time.Millisecond))
+	End(t, l)
+	return l
+}
+
+// Ended is what End ends: a lab, or what stands on one.
+type Ended interface {
+	Dead() error
+	Diagnose(ctx context.Context, w io.Writer)
+	Down(ctx context.Context) error
+}
+
+// End takes a lab down at the end of the test, as Up says.
+func End(t testing.TB, l Ended) {
 	t.Cleanup(func() {
 		// The test's own context has ended by now.
 		ctx := context.WithoutCancel(t.Context())
@@ -61,5 +75,4 @@ func Up(t testing.TB, opts lab.Options) *lab.Lab {
 			t.Error(err)
 		}
 	})
-	return l
 }

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"testing"
@@ -67,22 +66,8 @@ func up(t *testing.T, opts cluster.Options) *scene {
 		t.Fatal(err)
 	}
 	t.Logf("cluster %s is up after %v", c.Instance, time.Since(start).Round(time.Millisecond))
-	t.Cleanup(func() {
-		// The test's own context has ended by now.
-		ctx := context.WithoutCancel(t.Context())
-		if err := c.Dead(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			var b bytes.Buffer
-			c.Diagnose(ctx, &b)
-			t.Log(b.String())
-		}
-		if err := c.Down(ctx); err != nil {
-			t.Error(err)
-		}
-		labtest.NothingLeft(t, c.Instance)
-	})
+	t.Cleanup(func() { labtest.NothingLeft(t, c.Instance) }) // after its end
+	labtest.End(t, c)
 	return &scene{c}
 }
 

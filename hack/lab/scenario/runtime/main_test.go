@@ -33,17 +33,10 @@ type scene struct {
 
 func TestRuntime(t *testing.T) {
 	labtest.Root(t)
-	sweepCgroups(t)
 	s := &scene{tools: buildTools(t)}
 	topo := topology.Default()
 	topo.Racks[1].Nodes = topo.Racks[1].Nodes[:1]
 	topo.Spare = movedRanges()
-	// Registered before the lab, and so run after it: then no process is in them.
-	t.Cleanup(func() {
-		if s.Lab != nil {
-			removeCgroups(t, cgroupOf(s.Instance))
-		}
-	})
 	s.Lab = labtest.Up(t, lab.Options{Topology: &topo})
 	s.machine = s.startMachine(t, node)
 	s.far = s.addPod(t, topo.Racks[1].Nodes[0].Name, "far")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"fairlead.dev/hack/lab"
 	"fairlead.dev/hack/lab/topology"
 )
 
@@ -63,7 +64,7 @@ func (c *containerd) podConfig(name string) podConfig {
 	return podConfig{
 		Metadata: metadata{Name: name, UID: "uid-" + name, Namespace: "default"}, Hostname: name,
 		// Else containerd copies the host's file, wherever that links to.
-		DNS: dns{Servers: []string{"192.0.2.53"}}, Linux: podLinux{CgroupParent: "/" + cgroupOf(c.scene.Instance)},
+		DNS: dns{Servers: []string{"192.0.2.53"}}, Linux: podLinux{CgroupParent: "/" + lab.CgroupName(c.scene.Instance)},
 	}
 }
 
