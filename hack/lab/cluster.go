@@ -53,9 +53,9 @@ func findBin(dir string) (string, error) {
 		dir = os.Getenv(BinEnv)
 	}
 	if dir == "" {
-		root, err := moduleRoot()
+		root, err := kube.Tree()
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("find Fairlead's programs: %w; set %s", err, BinEnv)
 		}
 		dir = filepath.Join(root, "bin")
 	}
@@ -69,22 +69,6 @@ func findBin(dir string) (string, error) {
 		}
 	}
 	return dir, nil
-}
-
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find go.mod: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("find Fairlead's programs: not inside its tree; set " + BinEnv)
-		}
-		dir = filepath.Dir(dir)
-	}
 }
 
 // startCluster starts the API server, then everything that needs it at once.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"fairlead.dev/hack/lab"
+	"fairlead.dev/hack/lab/kube"
 )
 
 // BinEnv names the folder of kubelet, kube-proxy, the managers, helm and the
@@ -30,29 +31,12 @@ const Repository = "fairlead.dev/fairlead"
 // Tag of the image that nodes have from the start.
 const Tag = "lab"
 
-// tree finds Fairlead's source tree from the working directory upwards.
-func tree() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find Fairlead's tree: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "charts", "fairlead", "Chart.yaml")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("find Fairlead's tree: run this inside of it")
-		}
-		dir = filepath.Dir(dir)
-	}
-}
-
 func findChart(chart string) (string, error) {
 	if chart == "" {
 		chart = os.Getenv(ChartEnv)
 	}
 	if chart == "" {
-		root, err := tree()
+		root, err := kube.Tree()
 		if err != nil {
 			return "", err
 		}
@@ -68,7 +52,7 @@ func findPrograms(dir string) (string, error) {
 		dir = os.Getenv(lab.BinEnv)
 	}
 	if dir == "" {
-		root, err := tree()
+		root, err := kube.Tree()
 		if err != nil {
 			return "", err
 		}
@@ -80,25 +64,9 @@ func findPrograms(dir string) (string, error) {
 // Programs is the folder of kubelet, helm and their like.
 func (c *Cluster) Programs() string { return c.bin }
 
-// binDir finds the programs, and builds them if need be.
-func binDir(ctx context.Context) (string, error) {
-	if dir := os.Getenv(BinEnv); dir != "" {
-		return dir, nil
-	}
-	root, err := tree()
-	if err != nil {
-		return "", err
-	}
-	out, err := output(ctx, root, filepath.Join(root, "hack", "setup.sh"), "cluster")
-	if err != nil {
-		return "", fmt.Errorf("build the cluster's programs: %w", err)
-	}
-	return strings.TrimSpace(out), nil
-}
-
 // BuildImage builds Fairlead's image from the tree under a tag into an archive.
 func BuildImage(ctx context.Context, archive, tag string) error {
-	root, err := tree()
+	root, err := kube.Tree()
 	if err != nil {
 		return err
 	}

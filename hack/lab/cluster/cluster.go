@@ -84,7 +84,7 @@ func Up(ctx context.Context, opts Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{opts: opts}
-	if c.bin, err = binDir(ctx); err != nil {
+	if c.bin, err = kube.Programs(ctx, BinEnv, "cluster"); err != nil {
 		return nil, err
 	}
 	if opts.Lab.Bin, err = findPrograms(opts.Lab.Bin); err != nil {

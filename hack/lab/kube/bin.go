@@ -16,40 +16,49 @@ import (
 const BinEnv = "FAIRLEAD_KUBE_BIN"
 
 // BinDir returns the folder of etcd, kube-apiserver and kubectl.
-func BinDir(ctx context.Context) (string, error) {
-	if dir := os.Getenv(BinEnv); dir != "" {
+func BinDir(ctx context.Context) (string, error) { return Programs(ctx, BinEnv, "kubernetes") }
+
+// Programs returns the folder that an environment variable names. Where it is not
+// set, hack/setup.sh is asked for what verb stands for, and builds it the first time.
+func Programs(ctx context.Context, env, verb string) (string, error) {
+	if dir := os.Getenv(env); dir != "" {
 		return dir, nil
 	}
 	script, err := setupScript()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w; set %s", err, env)
 	}
-	cmd := exec.CommandContext(ctx, script, "kubernetes")
+	cmd := exec.CommandContext(ctx, script, verb)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("build the control plane: %w\n%s", err, stderr.String())
+		return "", fmt.Errorf("build the programs of hack/setup.sh %s: %w\n%s", verb, err, stderr.String())
 	}
 	return strings.TrimSpace(string(out)), nil
 }
 
-// setupScript looks for hack/setup.sh from the working directory upwards: tests
-// run in their package's folder.
+const setup = "hack/setup.sh"
+
 func setupScript() (string, error) {
+	tree, err := Tree()
+	return filepath.Join(tree, setup), err
+}
+
+// Tree finds Fairlead's source tree from the working directory upwards: tests run
+// in their package's folder.
+func Tree() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("find hack/setup.sh: %w", err)
+		return "", fmt.Errorf("find Fairlead's tree: %w", err)
 	}
 	for {
-		script := filepath.Join(dir, "hack", "setup.sh")
-		if _, err := os.Stat(script); err == nil {
-			return script, nil
+		if _, err := os.Stat(filepath.Join(dir, setup)); err == nil {
+			return dir, nil
 		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("find hack/setup.sh: not inside Fairlead's tree; set " + BinEnv)
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("find Fairlead's tree: not inside of it")
 		}
-		dir = parent
+		dir = filepath.Dir(dir)
 	}
 }
