@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 )
 
@@ -124,5 +125,5 @@ func (c *place) check() error {
 }
 
 func (c *place) openStore() (*store.Store, error) {
-	return store.Open(filepath.Join(c.RunDir, store.Name))
+	return store.Open(filepath.Join(c.RunDir, rundir.Store))
 }

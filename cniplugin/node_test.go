@@ -19,6 +19,7 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/dataplane/nstest"
 )
@@ -81,7 +82,7 @@ func newNode(t *testing.T, blocks ...netip.Prefix) *node {
 	return n
 }
 
-func (n *node) storeDir() string { return filepath.Join(n.runDir, store.Name) }
+func (n *node) storeDir() string { return filepath.Join(n.runDir, rundir.Store) }
 
 func (n *node) lease(t *testing.T, blocks ...netip.Prefix) {
 	t.Helper()

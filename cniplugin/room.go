@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 )
 
@@ -42,6 +43,6 @@ func (c place) agentRuns() bool {
 		return false
 	}
 	defer unix.Close(fd)
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(c.RunDir, store.AgentSocket)})
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(c.RunDir, rundir.AgentSocket)})
 	return err == nil || errors.Is(err, unix.EAGAIN) // EAGAIN: others wait for it, too
 }

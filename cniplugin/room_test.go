@@ -10,12 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 )
 
 func TestAwaitRoom(t *testing.T) {
 	c := place{RunDir: t.TempDir()}
-	agent, err := net.Listen("unix", filepath.Join(c.RunDir, store.AgentSocket))
+	agent, err := net.Listen("unix", filepath.Join(c.RunDir, rundir.AgentSocket))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestAwaitRoom(t *testing.T) {
 // Without an agent no block comes.
 func TestAwaitRoomWithoutAgent(t *testing.T) {
 	c := place{RunDir: t.TempDir()}
-	agent, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(c.RunDir, store.AgentSocket)})
+	agent, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(c.RunDir, rundir.AgentSocket)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/config"
 	"fairlead.dev/controller/node"
@@ -63,7 +64,7 @@ func steps(cfg config.Agent, memory *node.Memory) []func() error {
 		func() error { return host.Restore(cfg.SysctlDir, sysctlFile(cfg)) },
 		func() error { return os.RemoveAll(storeDir(cfg)) },
 		memory.Forget,
-		func() error { return remove(filepath.Join(cfg.RunDir, store.AgentSocket)) },
+		func() error { return remove(filepath.Join(cfg.RunDir, rundir.AgentSocket)) },
 		func() error { return node.Disown(cfg.RunDir) },
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/host"
 )
 
@@ -65,17 +66,9 @@ func ofSubnet(own netip.Prefix) []netip.Addr {
 	}
 	out = append(out, own.Masked().Addr())
 	if own.Addr().Is4() {
-		out = append(out, broadcast(own))
+		out = append(out, dataplane.LastAddr(own)) // the broadcast
 	}
 	return out
-}
-
-func broadcast(p netip.Prefix) netip.Addr {
-	b := p.Addr().As4()
-	for bit := p.Bits(); bit < 32; bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return netip.AddrFrom4(b)
 }
 
 // hostLocal lists the addresses that host-local gave out not long before now.

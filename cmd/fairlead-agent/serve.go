@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fairlead.dev/bgp/speaker"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/config"
 	"fairlead.dev/controller/node"
@@ -135,7 +136,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 // sysctlFile is on tmpfs: the values in it are the running kernel's.
 func sysctlFile(cfg config.Agent) string { return filepath.Join(cfg.RunDir, "sysctl.json") }
 
-func storeDir(cfg config.Agent) string { return filepath.Join(cfg.RunDir, store.Name) }
+func storeDir(cfg config.Agent) string { return filepath.Join(cfg.RunDir, rundir.Store) }
 
 func remember(cfg config.Agent, apiServer string) (*node.Memory, error) {
 	boot, err := host.BootID()

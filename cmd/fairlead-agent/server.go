@@ -7,13 +7,12 @@ import (
 	"net/http"
 	"path/filepath"
 
-	"fairlead.dev/cniplugin/store"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/config"
 	"fairlead.dev/controller/node"
 )
@@ -27,7 +26,7 @@ func listen(cfg config.Agent) (s servers, err error) {
 			s.close()
 		}
 	}()
-	if s.socket, err = node.ListenSocket(filepath.Join(cfg.RunDir, store.AgentSocket)); err != nil {
+	if s.socket, err = node.ListenSocket(filepath.Join(cfg.RunDir, rundir.AgentSocket)); err != nil {
 		return s, err
 	}
 	if s.health, err = listenTCP("healthAddress", cfg.HealthAddress); err != nil {

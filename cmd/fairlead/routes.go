@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/config"
 	"fairlead.dev/controller/view"
 )
@@ -47,7 +47,7 @@ func routesHint(kubeContext, node string) string {
 	return fmt.Sprintf(`a node's routes are known to its agent only; ask it there (--socket), for example by
 
   %[1]s exec -c agent $(%[1]s get pods -l app.kubernetes.io/component=agent --field-selector spec.nodeName=%[2]s -o name) -- \
-    fairlead routes --socket %[3]s/%[4]s`, kubectl, node, config.DefaultAgent().RunDir, store.AgentSocket)
+    fairlead routes --socket %[3]s/%[4]s`, kubectl, node, config.DefaultAgent().RunDir, rundir.AgentSocket)
 }
 
 func routeTable(routes []view.Route) table {

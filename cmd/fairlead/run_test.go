@@ -13,14 +13,14 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/controller/view"
 )
 
 // serve is an agent's socket with the given answer behind it.
 func serve(t *testing.T, answer http.HandlerFunc) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), store.AgentSocket)
+	path := filepath.Join(t.TempDir(), rundir.AgentSocket)
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)

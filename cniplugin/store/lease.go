@@ -96,20 +96,10 @@ func (l Lease) lowest(pass func(netip.Addr) bool) (netip.Addr, bool) {
 		i := slices.IndexFunc(l.Reserved, func(r netip.Prefix) bool { return r.Contains(addr) })
 		switch {
 		case i >= 0:
-			addr = last(l.Reserved[i])
+			addr = dataplane.LastAddr(l.Reserved[i])
 		case !pass(addr):
 			return addr, true
 		}
 	}
 	return netip.Addr{}, false
-}
-
-// last is the highest address of a prefix.
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < len(b)*8; bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	addr, _ := netip.AddrFromSlice(b)
-	return addr
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/dataplane"
 )
 
@@ -96,7 +97,7 @@ func TestCreateInAFolderThatWasEmptied(t *testing.T) {
 // A DEL that comes while the store is made waits, and frees in it what the kernel
 // still told of.
 func TestUpdateOfAStoreThatIsBeingMade(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), Name)
+	dir := filepath.Join(t.TempDir(), rundir.Store)
 	freed := make(chan error, 1)
 	routes := func() ([]dataplane.PodRoute, error) {
 		go func() {

@@ -14,13 +14,6 @@ import (
 	"fairlead.dev/dataplane"
 )
 
-// Name is the store's folder inside a node's run directory, and AgentSocket the
-// agent's socket beside it, which is listened to while an agent runs.
-const (
-	Name        = "store"
-	AgentSocket = "agent.sock"
-)
-
 // Files of the store.
 const (
 	stateFile = "state.json"

@@ -14,13 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/dataplane"
 )
 
 // newStore makes a store with one open block.
 func newStore(t *testing.T) *Store {
 	t.Helper()
-	s, _, err := Create(filepath.Join(t.TempDir(), Name), nil, at(0))
+	s, _, err := Create(filepath.Join(t.TempDir(), rundir.Store), nil, at(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func mustRead(t *testing.T, s *Store) State {
 }
 
 func TestOpenWithoutStore(t *testing.T) {
-	if _, err := Open(filepath.Join(t.TempDir(), Name)); !errors.Is(err, ErrNotReady) {
+	if _, err := Open(filepath.Join(t.TempDir(), rundir.Store)); !errors.Is(err, ErrNotReady) {
 		t.Errorf("no folder: %v", err)
 	}
 	s := newStore(t)
@@ -69,7 +70,7 @@ func TestOpenWithoutStore(t *testing.T) {
 }
 
 func TestCreateIsPrivate(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run", Name)
+	dir := filepath.Join(t.TempDir(), "run", rundir.Store)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,7 @@ func TestCreateRebuildsFromTheKernel(t *testing.T) {
 		{Address: netip.MustParseAddr("10.0.1.0"), HostVeth: "flb"},
 		{Address: netip.MustParseAddr("10.0.1.0"), HostVeth: "flb"},
 	}
-	s, made, err := Create(filepath.Join(t.TempDir(), Name), listed(routes...), at(time.Minute))
+	s, made, err := Create(filepath.Join(t.TempDir(), rundir.Store), listed(routes...), at(time.Minute))
 	if err != nil || !made.Rebuilt || made.Aside != "" {
 		t.Fatalf("made %+v, %v", made, err)
 	}

@@ -12,20 +12,13 @@ import (
 
 	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/hack/lab/kube"
+	"fairlead.dev/hack/lab/kube/kubetest"
 )
 
 // At a first install the controller may be there before its kinds and roles, and
 // nodes and pools in any order after that.
 func TestControllerBeforeItsKinds(t *testing.T) {
-	plane, err := kube.Start(t.Context(), kube.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	plane := kubetest.Bare(t)
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)

@@ -9,20 +9,13 @@ import (
 	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/controller/node"
 	"fairlead.dev/hack/lab/kube"
+	"fairlead.dev/hack/lab/kube/kubetest"
 )
 
 // At a first install the agent may be there before its kinds, its BGPNode and the
 // controller that writes it.
 func TestAgentBeforeItsKinds(t *testing.T) {
-	plane, err := kube.Start(t.Context(), kube.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	plane := kubetest.Bare(t)
 	dir := t.TempDir()
 	w := &world{plane: plane, name: "n", wake: make(chan struct{}, 1), keys: 200 * time.Millisecond, cfg: plane.AdminConfig()}
 	w.mem = func() *node.Memory { return node.NewMemory(dir, node.Identity{Node: "n"}, "boot", time.Minute) }

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/controller/node"
 	"fairlead.dev/controller/view"
 )
@@ -29,7 +29,7 @@ func get(h http.Handler, path string) (int, string) {
 }
 
 func TestSocketOverItsFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), store.AgentSocket)
+	path := filepath.Join(t.TempDir(), rundir.AgentSocket)
 	// What a killed agent left is in nobody's way.
 	old, err := net.Listen("unix", path)
 	if err != nil {

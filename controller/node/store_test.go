@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/node"
 	"fairlead.dev/dataplane"
@@ -37,7 +38,7 @@ func TestStoreLearnsOfAnADDThatOutlivedIt(t *testing.T) {
 				listings = listings[1:]
 				return next, nil
 			}
-			s, err := node.OpenStore(filepath.Join(t.TempDir(), store.Name), routes, slog.New(slog.DiscardHandler))
+			s, err := node.OpenStore(filepath.Join(t.TempDir(), rundir.Store), routes, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,20 +36,11 @@ func intervals(ranges []netip.Prefix, family func(netip.Addr) bool) []nftables.S
 			continue
 		}
 		out = append(out, nftables.SetElement{Key: p.Addr().AsSlice()})
-		if next := last(p).Next(); next.IsValid() {
+		if next := dataplane.LastAddr(p).Next(); next.IsValid() {
 			out = append(out, nftables.SetElement{Key: next.AsSlice(), IntervalEnd: true})
 		}
 	}
 	return out
-}
-
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // ranges are what intervals were made of; ok is false for any that no ranges make.
@@ -79,7 +70,7 @@ func ranges(elements []nftables.SetElement) (out []netip.Prefix, ok bool) {
 func prefix(first, end netip.Addr) (netip.Prefix, bool) {
 	for bits := range first.BitLen() + 1 {
 		p := netip.PrefixFrom(first, bits)
-		if p == p.Masked() && last(p).Next() == end {
+		if p == p.Masked() && dataplane.LastAddr(p).Next() == end {
 			return p, true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"fairlead.dev/cniplugin"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 )
 
@@ -61,7 +62,7 @@ func configureFairlead(state string, size Size) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := store.Create(filepath.Join(state, store.Name), nil, now)
+	s, _, err := store.Create(filepath.Join(state, rundir.Store), nil, now)
 	if err != nil {
 		return nil, err
 	}

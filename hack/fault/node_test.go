@@ -16,6 +16,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sys/unix"
 
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/dataplane/link"
 	"fairlead.dev/dataplane/nstest"
@@ -131,7 +132,7 @@ func (n *node) createStore() error {
 	return n.update(func(s *store.State) { s.SetLeases(leases()) })
 }
 
-func (n *node) storeDir() string { return filepath.Join(n.runDir, store.Name) }
+func (n *node) storeDir() string { return filepath.Join(n.runDir, rundir.Store) }
 
 func (n *node) update(change func(*store.State)) error {
 	s, err := store.Open(n.storeDir())

@@ -26,7 +26,7 @@ func TestPluginStaysSmall(t *testing.T) {
 // TestCLILinksNoAgent keeps the view that agents give a matter of values.
 func TestCLILinksNoAgent(t *testing.T) {
 	for _, dep := range deps(t, "fairlead.dev/cmd/fairlead") {
-		for _, b := range []string{"fairlead.dev/controller/node", "fairlead.dev/dataplane", "fairlead.dev/cniplugin", "github.com/osrg/gobgp"} {
+		for _, b := range []string{"fairlead.dev/controller/node", "fairlead.dev/dataplane", "fairlead.dev/cniplugin/store", "github.com/osrg/gobgp"} {
 			if strings.HasPrefix(dep, b) {
 				t.Errorf("fairlead links %s", dep)
 			}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/dataplane/nstest"
 	"fairlead.dev/hack/bench/rig"
@@ -69,7 +70,7 @@ func fairlead(bin, runDir string, k kind) (network, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := store.Create(filepath.Join(runDir, store.Name), nil, now)
+	s, _, err := store.Create(filepath.Join(runDir, rundir.Store), nil, now)
 	if err != nil {
 		return nil, err
 	}

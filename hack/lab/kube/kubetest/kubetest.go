@@ -85,3 +85,19 @@ func start(ctx context.Context, dir string) (*kube.ControlPlane, error) {
 	}
 	return plane, kube.Install(ctx, plane.AdminConfig())
 }
+
+// Bare starts a control plane for one test, without anything of Fairlead's, and
+// stops it at the test's end.
+func Bare(t testing.TB) *kube.ControlPlane {
+	t.Helper()
+	plane, err := kube.Start(t.Context(), kube.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatalf("kubetest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := plane.Stop(); err != nil {
+			t.Errorf("kubetest: stop control plane: %v", err)
+		}
+	})
+	return plane
+}

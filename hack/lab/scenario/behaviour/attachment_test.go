@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 )
 
@@ -53,7 +54,7 @@ func (s *scene) attachmentsOutlive(t *testing.T) {
 		t.Errorf("the store holds %v", got)
 	}
 
-	if err := os.RemoveAll(filepath.Join(s.Node("n1").RunDir(), store.Name)); err != nil {
+	if err := os.RemoveAll(filepath.Join(s.Node("n1").RunDir(), rundir.Store)); err != nil {
 		t.Fatal(err)
 	}
 	s.eventually(t, "a store with the attachment's address", func(context.Context) error {
@@ -86,7 +87,7 @@ func (s *scene) attachmentsOutlive(t *testing.T) {
 // containers; none while there is no store.
 func (s *scene) attachments(t *testing.T) map[netip.Addr]string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(s.Node("n1").RunDir(), store.Name, "state.json"))
+	data, err := os.ReadFile(filepath.Join(s.Node("n1").RunDir(), rundir.Store, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/controller/view"
 	"fairlead.dev/hack/lab"
 	"fairlead.dev/hack/lab/topology"
@@ -39,7 +39,7 @@ func (s *scene) fairlead(ctx context.Context, role string, args ...string) (stri
 
 // socketOf are the flags that ask the agent of a node.
 func (s *scene) socketOf(node string) []string {
-	return []string{"--socket", filepath.Join(s.Node(node).RunDir(), store.AgentSocket)}
+	return []string{"--socket", filepath.Join(s.Node(node).RunDir(), rundir.AgentSocket)}
 }
 
 type peerLine struct {

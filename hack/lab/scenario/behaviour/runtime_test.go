@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fairlead.dev/cniplugin/install"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/hack/lab"
 	"fairlead.dev/hack/lab/topology"
@@ -137,7 +138,7 @@ func (s *scene) runtimeAmiss(t *testing.T) {
 // storeOf are the addresses that a node's store has given out.
 func (s *scene) storeOf(t *testing.T, node string) []store.Allocation {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(s.Node(node).RunDir(), store.Name, "state.json"))
+	data, err := os.ReadFile(filepath.Join(s.Node(node).RunDir(), rundir.Store, "state.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/hack/lab"
 )
@@ -205,7 +206,7 @@ func readStore(n *lab.Node) (store.State, error) {
 	return st, nil
 }
 
-func storeDir(n *lab.Node) string { return filepath.Join(n.RunDir(), store.Name) }
+func storeDir(n *lab.Node) string { return filepath.Join(n.RunDir(), rundir.Store) }
 
 // only are the lines that hold a text.
 func only(lines []string, text string) []string {

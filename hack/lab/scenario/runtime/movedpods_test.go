@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/hack/lab"
 	"fairlead.dev/hack/lab/topology"
@@ -149,7 +150,7 @@ func foreign(t *testing.T, n *lab.Node) (out []netip.Addr) {
 }
 
 func storeOf(n *lab.Node) (st store.State, err error) {
-	data, err := os.ReadFile(filepath.Join(n.RunDir(), store.Name, "state.json"))
+	data, err := os.ReadFile(filepath.Join(n.RunDir(), rundir.Store, "state.json"))
 	if err == nil {
 		err = json.Unmarshal(data, &st)
 	}
