@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fairlead.dev/api/v1alpha1"
@@ -42,13 +43,15 @@ func (s *scene) change(t *testing.T, o client.Object, patch string) {
 	s.patch(t, o, patch)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := s.Client().Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
-			t.Error(err)
-			return
-		}
-		was.SetResourceVersion(o.GetResourceVersion())
-		if err := s.Client().Update(ctx, was); err != nil {
-			t.Error(err)
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the controller writes its status
+			if err := s.Client().Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
+				return err
+			}
+			was.SetResourceVersion(o.GetResourceVersion())
+			return s.Client().Update(ctx, was)
+		})
+		if err != nil {
+			t.Errorf("put %T %s back: %v", o, o.GetName(), err)
 		}
 	})
 }

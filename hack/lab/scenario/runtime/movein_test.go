@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/cniplugin/store"
@@ -162,8 +163,9 @@ func (s *scene) newMover(t *testing.T) *lab.Node {
 		t.Fatal(err)
 	}
 	for i := range pools.Items {
+		before := pools.Items[i].DeepCopy()
 		pools.Items[i].Spec.NodeSelector = only(metav1.LabelSelectorOpNotIn)
-		if err := s.Client().Update(t.Context(), &pools.Items[i]); err != nil {
+		if err := s.Client().Patch(t.Context(), &pools.Items[i], client.MergeFrom(before)); err != nil {
 			t.Fatal(err)
 		}
 	}
