@@ -9,9 +9,6 @@ import (
 	"fairlead.dev/api/v1alpha1"
 )
 
-// maxEntries is what the AddressPlan's schema allows.
-const maxEntries = 512
-
 // claims is who holds which range, and who may not.
 type claims struct {
 	// holds is the entry of each pool UID that has one.
@@ -83,7 +80,7 @@ func refuse(p *pool, entries []v1alpha1.AddressPlanEntry, blocks []v1alpha1.IPBl
 				p.Spec.CIDR, b.Name, b.Spec.CIDR, b.Spec.PoolName)}
 		}
 	}
-	if len(entries) >= maxEntries {
+	if len(entries) >= v1alpha1.MaxPlanEntries {
 		return &problem{ReasonPlanFull, fmt.Sprintf("the AddressPlan holds %d ranges, the most that it can: delete an IPPool", len(entries))}
 	}
 	return nil

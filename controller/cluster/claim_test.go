@@ -117,7 +117,7 @@ func TestDecideClaims(t *testing.T) {
 func TestPlanIsFull(t *testing.T) {
 	var entries []v1alpha1.AddressPlanEntry
 	var pools []v1alpha1.IPPool
-	for i := range maxEntries {
+	for i := range v1alpha1.MaxPlanEntries {
 		p := newPool(fmt.Sprintf("p%03d", i), fmt.Sprintf("10.%d.%d.0/24", i/256, i%256), 26)
 		pools = append(pools, *p)
 		entries = append(entries, entry(p.Name, p.Spec.CIDR, 26))

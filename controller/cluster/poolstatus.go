@@ -110,10 +110,7 @@ func poolLimited(p *pool, holds bool) metav1.Condition {
 	default:
 		return condition(v1alpha1.ConditionLimited, true, ReasonMaximumReached, fmt.Sprintf(
 			"%d nodes ask for more blocks than spec.maxBlocksPerNode, %d, lets them have: %s. Raise it (to %d at most), create another IPPool for them, or let fewer pods run there",
-			len(p.limited), p.Spec.EffectiveMaxBlocksPerNode(), nameSome(names(p.limited)), mostBlocksPerNode), p.Generation)
+			len(p.limited), p.Spec.EffectiveMaxBlocksPerNode(), nameSome(names(p.limited)), v1alpha1.MaxBlocksPerNode), p.Generation)
 	}
 	return condition(v1alpha1.ConditionLimited, false, ReasonBelowMaximum, "no node asks for more blocks than spec.maxBlocksPerNode", p.Generation)
 }
-
-// mostBlocksPerNode is what the schema of IPPool allows.
-const mostBlocksPerNode = 64

@@ -154,29 +154,21 @@ func (r *Reporter) fetch(ctx context.Context) (*v1alpha1.NodeState, error) {
 	return s, nil
 }
 
-// What the API takes: MaxItems of NodeState's lists.
-const (
-	maxSessions = 1024
-	maxBlocks   = 256
-	maxReleased = 256
-	maxWanted   = 256
-)
-
 // fit cuts the lists to what the API takes, since a status that is too long
 // would never be written at all. Sessions that are down are kept before those that are up.
 // The sums and conditions are about all of them.
 func fit(st v1alpha1.NodeStateStatus) v1alpha1.NodeStateStatus {
-	if len(st.Sessions) > maxSessions {
+	if len(st.Sessions) > v1alpha1.MaxSessions {
 		all := slices.Clone(st.Sessions)
 		slices.SortStableFunc(all, func(a, b v1alpha1.SessionStatus) int {
 			return cmp.Compare(up(a), up(b))
 		})
-		st.Sessions = all[:maxSessions]
+		st.Sessions = all[:v1alpha1.MaxSessions]
 		slices.SortFunc(st.Sessions, compareSession)
 	}
-	st.Blocks = st.Blocks[:min(len(st.Blocks), maxBlocks)]
-	st.ReleasedBlocks = st.ReleasedBlocks[:min(len(st.ReleasedBlocks), maxReleased)]
-	st.WantedBlocks = st.WantedBlocks[:min(len(st.WantedBlocks), maxWanted)]
+	st.Blocks = st.Blocks[:min(len(st.Blocks), v1alpha1.MaxBlocks)]
+	st.ReleasedBlocks = st.ReleasedBlocks[:min(len(st.ReleasedBlocks), v1alpha1.MaxReleasedBlocks)]
+	st.WantedBlocks = st.WantedBlocks[:min(len(st.WantedBlocks), v1alpha1.MaxWantedBlocks)]
 	return st
 }
 
