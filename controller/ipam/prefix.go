@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Compare orders prefixes by address, then shorter before longer.
-func Compare(a, b netip.Prefix) int {
+// compare orders prefixes by address, then shorter before longer.
+func compare(a, b netip.Prefix) int {
 	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 }
 
@@ -50,7 +50,7 @@ func within(ps []netip.Prefix, outer netip.Prefix) []netip.Prefix {
 // merge returns the fewest prefixes that cover the same addresses, sorted.
 // Thereby a block is wholly covered exactly when one of them contains it.
 func merge(ps []netip.Prefix) []netip.Prefix {
-	slices.SortFunc(ps, Compare)
+	slices.SortFunc(ps, compare)
 	var out []netip.Prefix
 	for _, p := range ps {
 		if n := len(out); n > 0 && out[n-1].Contains(p.Addr()) && out[n-1].Bits() <= p.Bits() {
