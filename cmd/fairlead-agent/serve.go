@@ -46,15 +46,10 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	stored, err := openWatch(storeDir(cfg))
+	files, err := watchFolders(storeDir(cfg), cfg.CNIConfDir, log)
 	if err != nil {
 		return err
 	}
-	offered, err := watchConf(cfg.CNIConfDir)
-	if err != nil {
-		return err
-	}
-	defer offered.Close()
 	table, err := route.Open()
 	if err != nil {
 		return err
@@ -127,8 +122,7 @@ func serve(ctx context.Context, cfg config.Agent, log *slog.Logger) error {
 		return wakeOn(ctx, "the overlay device", changes, agent.Wake)
 	})
 	packets.watch(ctx, g, agent.Wake)
-	g.Go(func() error { return stored.run(ctx, agent.Wake) })
-	g.Go(func() error { return wakeOnConf(ctx, offered, agent.Wake) })
+	g.Go(func() error { return files.run(ctx, agent.Wake) })
 	servers.serve(ctx, g, agent)
 	return g.Wait()
 }
