@@ -46,8 +46,10 @@ func TestMain(m *testing.M) {
 // order is what a speaker process is told, answer what it says to it.
 type order struct {
 	Apply *bgp.Config `json:",omitempty"`
-	Leave bool        `json:",omitempty"`
-	Again bool        `json:",omitempty"`
+	// Deferring has the engine hold back what it would send of itself.
+	Deferring bool `json:",omitempty"`
+	Leave     bool `json:",omitempty"`
+	Again     bool `json:",omitempty"`
 }
 
 type answer struct {
@@ -76,6 +78,8 @@ func serve(in io.Reader, out io.Writer) error {
 		}
 		var a answer
 		switch {
+		case o.Deferring:
+			err = s.ApplyDeferring(ctx, *o.Apply)
 		case o.Apply != nil:
 			err = s.Apply(ctx, *o.Apply)
 		case o.Leave:
