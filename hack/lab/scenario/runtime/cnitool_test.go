@@ -174,8 +174,5 @@ func (s *scene) serve(t *testing.T, a attachment) {
 			t.Errorf("server of %s: %v %s", a.name, err, said.String())
 		}
 	})
-	s.eventually(t, "server of "+a.name, func(ctx context.Context) error {
-		_, err := s.ask(ctx, m.from(a.name, a.path()), "tcp", netip.MustParseAddr("127.0.0.1"), port)
-		return err
-	})
+	s.serves(t, m.from(a.name, a.path()))
 }

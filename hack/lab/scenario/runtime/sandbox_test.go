@@ -171,7 +171,7 @@ func (c *containerd) known(ctx context.Context) ([]string, error) {
 	return ids, err
 }
 
-// pod runs a pod with a server in it, gone at the end of the test if not before.
+// pod runs a pod whose server answers, gone at the end of the test if not before.
 func (c *containerd) pod(t *testing.T, config podConfig) sandbox {
 	t.Helper()
 	b, err := c.run(t.Context(), config)
@@ -193,6 +193,7 @@ func (c *containerd) pod(t *testing.T, config podConfig) sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.scene.serves(t, c.machine.from(config.Metadata.Name, b.netns))
 	return b
 }
 

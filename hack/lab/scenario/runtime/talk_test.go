@@ -48,6 +48,15 @@ func (s *scene) ask(ctx context.Context, w where, network string, to netip.Addr,
 	return spoken{parse(a.Local), parse(a.Remote)}, nil
 }
 
+// serves waits until a pod's server answers the pod itself. It listens for UDP last.
+func (s *scene) serves(t *testing.T, pod where) {
+	t.Helper()
+	s.eventually(t, "server of "+pod.name, func(ctx context.Context) error {
+		_, err := s.ask(ctx, pod, "udp", netip.MustParseAddr("127.0.0.1"), port)
+		return err
+	})
+}
+
 // asked fails the test unless the server at an address answers, over both
 // protocols, and says that it is the pod of that address. It returns the address
 // that the server saw.
