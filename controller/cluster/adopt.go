@@ -120,14 +120,14 @@ func poolAdopted(p *pool, conditions *[]metav1.Condition, now time.Time) {
 		meta.RemoveStatusCondition(conditions, kind)
 		return
 	}
-	c := condition(kind, true, ReasonPodCIDRs, fmt.Sprintf("the podCIDR of each of %d nodes is its block", len(p.selected)), p.Generation)
+	c := condition(kind, true, reasonPodCIDRs, fmt.Sprintf("the podCIDR of each of %d nodes is its block", len(p.selected)), p.Generation)
 	switch {
 	case len(p.refusals) > 0:
-		c = condition(kind, false, ReasonPodCIDRRefused, refused(p.refusals), p.Generation)
+		c = condition(kind, false, reasonPodCIDRRefused, refused(p.refusals), p.Generation)
 	case len(p.adoptions) > 0 && p.leases():
-		c = condition(kind, false, ReasonPending, fmt.Sprintf("%d podCIDRs are about to be leased", len(p.adoptions)), p.Generation)
+		c = condition(kind, false, reasonPending, fmt.Sprintf("%d podCIDRs are about to be leased", len(p.adoptions)), p.Generation)
 	case len(p.adoptions) > 0:
-		c = condition(kind, false, ReasonPending, fmt.Sprintf("%d podCIDRs are not leased: see Ready", len(p.adoptions)), p.Generation)
+		c = condition(kind, false, reasonPending, fmt.Sprintf("%d podCIDRs are not leased: see Ready", len(p.adoptions)), p.Generation)
 	}
 	setConditions(conditions, now, c)
 }

@@ -25,7 +25,7 @@ func TestPodCIDRsAreAdopted(t *testing.T) {
 			t.Errorf("block %+v, want %s, adopted", b.Spec, want)
 		}
 	}
-	message := has(e, four, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionFalse, ReasonPodCIDRRefused)
+	message := has(e, four, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionFalse, reasonPodCIDRRefused)
 	for _, text := range []string{"Node/late spec.podCIDRs", "Node/odd spec.podCIDRs[0] 10.7.9.0/25"} {
 		if !strings.Contains(message, text) {
 			t.Errorf("message %q lacks %q", message, text)
@@ -36,14 +36,14 @@ func TestPodCIDRsAreAdopted(t *testing.T) {
 		t.Errorf("block %+v", b.Spec)
 	}
 	e.ok(e.Delete(t.Context(), odd))
-	has(e, four, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionTrue, ReasonPodCIDRs)
-	has(e, four, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, ReasonBlocksFree)
+	has(e, four, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionTrue, reasonPodCIDRs)
+	has(e, four, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, reasonBlocksFree)
 
 	// A node that asks for more gets none: it has one podCIDR.
 	node := podCIDRs(newNode("n", 0, nil))
 	e.ok(e.Get(t.Context(), client.ObjectKeyFromObject(node), node))
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: string(node.UID), WantedBlocks: []v1alpha1.WantedBlocks{{Pool: "four", PoolUID: string(four.UID), Count: 3}}})
-	has(e, four, ofPool, v1alpha1.ConditionLimited, metav1.ConditionTrue, ReasonMaximumReached)
+	has(e, four, ofPool, v1alpha1.ConditionLimited, metav1.ConditionTrue, reasonMaximumReached)
 	if blocks := e.blocksOf("n", "four"); len(blocks) != 1 {
 		t.Errorf("blocks %v", summary(blocks))
 	}
@@ -72,7 +72,7 @@ func TestNodeWithAnotherPodCIDR(t *testing.T) {
 		}
 		return ""
 	})
-	message := has(e, p, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionFalse, ReasonPodCIDRRefused)
+	message := has(e, p, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionFalse, reasonPodCIDRRefused)
 	if !strings.Contains(message, "Node/m spec.podCIDRs[0] 10.7.1.0/24 overlaps IPBlock/10.7.1.0-24, Draining on node n") {
 		t.Errorf("message %q", message)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"fairlead.dev/api/v1alpha1"
 )
@@ -64,24 +63,24 @@ func refuse(p *pool, entries []v1alpha1.AddressPlanEntry, blocks []v1alpha1.IPBl
 			continue
 		}
 		if alive[e.PoolUID] {
-			return &problem{ReasonOverlap, fmt.Sprintf(
+			return &problem{reasonOverlap, fmt.Sprintf(
 				"spec.cidr %s overlaps %s of IPPool/%s, which claimed it first: delete one of the two; nothing is leased from this one meanwhile",
 				p.Spec.CIDR, e.CIDR, e.PoolName)}
 		}
-		return &problem{ReasonOverlap, fmt.Sprintf(
+		return &problem{reasonOverlap, fmt.Sprintf(
 			"spec.cidr %s overlaps %s of IPPool/%s, which was deleted and whose blocks are not all released yet: wait, or delete the pods that use it",
 			p.Spec.CIDR, e.CIDR, e.PoolName)}
 	}
 	// Blocks outside the plan are left when somebody deleted the AddressPlan.
 	for i := range blocks {
 		if b := &blocks[i]; b.Spec.PoolUID != string(p.UID) && overlaps(p.carve.CIDR(), b.Spec.CIDR) {
-			return &problem{ReasonOverlap, fmt.Sprintf(
+			return &problem{reasonOverlap, fmt.Sprintf(
 				"spec.cidr %s overlaps IPBlock/%s (%s) of IPPool/%s: wait until it is released",
 				p.Spec.CIDR, b.Name, b.Spec.CIDR, b.Spec.PoolName)}
 		}
 	}
 	if len(entries) >= v1alpha1.MaxPlanEntries {
-		return &problem{ReasonPlanFull, fmt.Sprintf("the AddressPlan holds %d ranges, the most that it can: delete an IPPool", len(entries))}
+		return &problem{reasonPlanFull, fmt.Sprintf("the AddressPlan holds %d ranges, the most that it can: delete an IPPool", len(entries))}
 	}
 	return nil
 }
@@ -99,38 +98,4 @@ func inUse(blocks []v1alpha1.IPBlock, cidr string) bool {
 func overlaps(a netip.Prefix, b string) bool {
 	parsed, err := netip.ParsePrefix(b)
 	return err != nil || a.Overlaps(parsed)
-}
-
-// since remembers when each of a set of things was first seen.
-type since map[string]time.Time
-
-// update forgets what is not in now's set, and dates what is new.
-func (s since) update(now time.Time, present []string) {
-	keep := make(map[string]bool, len(present))
-	for _, k := range present {
-		keep[k] = true
-		if _, found := s[k]; !found {
-			s[k] = now
-		}
-	}
-	for k := range s {
-		if !keep[k] {
-			delete(s, k)
-		}
-	}
-}
-
-// due splits keys by whether they were first seen at least wait ago, and says
-// how long until the next of the others is.
-func (s since) due(now time.Time, wait time.Duration) (over map[string]bool, next time.Duration) {
-	over = map[string]bool{}
-	for k, t := range s {
-		left := t.Add(wait).Sub(now)
-		if left <= 0 {
-			over[k] = true
-		} else if next == 0 || left < next {
-			next = left
-		}
-	}
-	return over, next
 }

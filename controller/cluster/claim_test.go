@@ -106,7 +106,7 @@ func TestDecideClaims(t *testing.T) {
 				t.Errorf("refused %v, want %v", got.refused, c.refused)
 			}
 			for uid, want := range c.refused {
-				if r := got.refused[uid]; r == nil || r.reason != ReasonOverlap || !strings.Contains(r.message, want) {
+				if r := got.refused[uid]; r == nil || r.reason != reasonOverlap || !strings.Contains(r.message, want) {
 					t.Errorf("%s refused %+v, want %q", uid, r, want)
 				}
 			}
@@ -124,7 +124,7 @@ func TestPlanIsFull(t *testing.T) {
 	}
 	pools = append(pools, *newPool("z", "172.16.0.0/24", 26))
 	got := decideClaims(readPools(&State{Pools: pools}), entries, nil)
-	if r := got.refused["uid-z"]; r == nil || r.reason != ReasonPlanFull || len(got.add) > 0 {
+	if r := got.refused["uid-z"]; r == nil || r.reason != reasonPlanFull || len(got.add) > 0 {
 		t.Errorf("refused %+v, added %v", r, got.add)
 	}
 }

@@ -29,15 +29,15 @@ func configReady(c *v1alpha1.BGPConfiguration, invalid *problem) metav1.Conditio
 	if invalid != nil {
 		return condition(v1alpha1.ConditionReady, false, invalid.reason, invalid.message, c.Generation)
 	}
-	return condition(v1alpha1.ConditionReady, true, ReasonAccepted, "the nodes that it governs follow it", c.Generation)
+	return condition(v1alpha1.ConditionReady, true, reasonAccepted, "the nodes that it governs follow it", c.Generation)
 }
 
 func configConflict(c *v1alpha1.BGPConfiguration, conflicts map[string]conflict) metav1.Condition {
 	found, conflicting := conflicts[c.Name]
 	if !conflicting {
-		return condition(v1alpha1.ConditionConflict, false, ReasonNoConflict, "no other BGPConfiguration is as specific for a node", c.Generation)
+		return condition(v1alpha1.ConditionConflict, false, reasonNoConflict, "no other BGPConfiguration is as specific for a node", c.Generation)
 	}
-	return condition(v1alpha1.ConditionConflict, true, ReasonSameSpecificity, fmt.Sprintf(
+	return condition(v1alpha1.ConditionConflict, true, reasonSameSpecificity, fmt.Sprintf(
 		"BGPConfiguration/%s has as many requirements in its nodeSelector and selects node %s too, which follows %s, the first by name: add a requirement to one of the two",
 		found.other, found.node, found.winner), c.Generation)
 }
@@ -50,12 +50,12 @@ func configAddresses(c *v1alpha1.BGPConfiguration, refusals []refusal) metav1.Co
 		}
 	}
 	if len(texts) == 0 {
-		return condition(v1alpha1.ConditionAddressesAccepted, true, ReasonAccepted, "no node that it governs is refused an address", c.Generation)
+		return condition(v1alpha1.ConditionAddressesAccepted, true, reasonAccepted, "no node that it governs is refused an address", c.Generation)
 	}
 	slices.Sort(texts)
 	message := texts[0]
 	if more := len(texts) - 1; more > 0 {
 		message = fmt.Sprintf("%s (and %d more)", message, more)
 	}
-	return condition(v1alpha1.ConditionAddressesAccepted, false, ReasonAddressRefused, message, c.Generation)
+	return condition(v1alpha1.ConditionAddressesAccepted, false, reasonAddressRefused, message, c.Generation)
 }

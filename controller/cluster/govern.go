@@ -3,8 +3,6 @@ package cluster
 import (
 	"cmp"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"fairlead.dev/api/v1alpha1"
 )
 
@@ -98,13 +96,4 @@ func peerSelectors(peers []v1alpha1.BGPPeer) (*selectors, map[int]error) {
 		}
 	}
 	return sels, invalid
-}
-
-// condition makes a Condition of an object's generation.
-func condition(kind string, yes bool, reason, message string, generation int64) metav1.Condition {
-	status := metav1.ConditionFalse
-	if yes {
-		status = metav1.ConditionTrue
-	}
-	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: generation}
 }

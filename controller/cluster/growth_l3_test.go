@@ -72,17 +72,17 @@ func TestNodeGrows(t *testing.T) {
 	e.passes("p", &late)
 	e.holds("n", "p", 2)
 	e.holds("m", "p", 1)
-	has(e, pool, ofPool, v1alpha1.ConditionLimited, metav1.ConditionFalse, ReasonBelowMaximum)
+	has(e, pool, ofPool, v1alpha1.ConditionLimited, metav1.ConditionFalse, reasonBelowMaximum)
 
 	e.needs("n", "p", 40)
 	e.holds("n", "p", 3)
-	message := has(e, pool, ofPool, v1alpha1.ConditionLimited, metav1.ConditionTrue, ReasonMaximumReached)
+	message := has(e, pool, ofPool, v1alpha1.ConditionLimited, metav1.ConditionTrue, reasonMaximumReached)
 	for _, want := range []string{"1 nodes", "maxBlocksPerNode, 3,", ": n.", "another IPPool"} {
 		if !strings.Contains(message, want) {
 			t.Errorf("message %q does not say %q", message, want)
 		}
 	}
-	e.told("n", ReasonMaximumReached, "IPPool/p", "all 3 blocks", "maxBlocksPerNode")
+	e.told("n", reasonMaximumReached, "IPPool/p", "all 3 blocks", "maxBlocksPerNode")
 	e.passes("p", &late)
 	e.holds("n", "p", 3)
 	e.disjoint(e.blocks())
@@ -91,7 +91,7 @@ func TestNodeGrows(t *testing.T) {
 	edit(e, pool, func(p *v1alpha1.IPPool) { p.Spec.MaxBlocksPerNode = new(int32(4)) })
 	e.holds("n", "p", 4)
 	e.needs("n", "p", 4)
-	has(e, pool, ofPool, v1alpha1.ConditionLimited, metav1.ConditionFalse, ReasonBelowMaximum)
+	has(e, pool, ofPool, v1alpha1.ConditionLimited, metav1.ConditionFalse, reasonBelowMaximum)
 	// Lowered, it takes nothing away.
 	edit(e, pool, func(p *v1alpha1.IPPool) { p.Spec.MaxBlocksPerNode = new(int32(1)) })
 	e.passes("p", &late)
@@ -143,13 +143,13 @@ func TestGrowthAtThePoolsEnd(t *testing.T) {
 	e.start(quick())
 	e.leased("z", "small")
 	e.holds("a", "small", 2)
-	message := has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionTrue, ReasonNoFreeBlock)
+	message := has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionTrue, reasonNoFreeBlock)
 	if !strings.Contains(message, "wait for one: a.") || !strings.Contains(message, "another IPPool") {
 		t.Errorf("message %q names no node or no way out", message)
 	}
-	e.told("a", ReasonNoFreeBlock, "IPPool/small", "another IPPool")
+	e.told("a", reasonNoFreeBlock, "IPPool/small", "another IPPool")
 	e.needs("a", "small", 2)
-	has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, ReasonBlocksFree)
+	has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, reasonBlocksFree)
 }
 
 // Two leaders at once, and one that starts in the middle: every node gets what it

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fairlead.dev/api/v1alpha1"
@@ -151,55 +149,17 @@ func (l *leaser) take(ctx context.Context, p *pool, node *corev1.Node, cidr neti
 
 func (l *leaser) reportStarved(p *pool, node *corev1.Node) {
 	l.log.Warn("no free block", "node", node.Name, "pool", p.Name)
-	l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, ReasonNoFreeBlock, "Lease",
+	l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, reasonNoFreeBlock, "Lease",
 		"IPPool/%s (%s) has no free block for this node: create another IPPool for it, or delete Nodes that are no longer there", p.Name, p.Spec.CIDR)
 }
 
 func (l *leaser) reportLimited(p *pool, node *corev1.Node) {
 	l.log.Warn("node asks for more blocks than it may have", "node", node.Name, "pool", p.Name)
 	if p.adopts() {
-		l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, ReasonMaximumReached, "Lease",
+		l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, reasonMaximumReached, "Lease",
 			"the addresses of this node's podCIDR, all that IPPool/%s has for it, run low: create another IPPool, or let fewer pods run here", p.Name)
 		return
 	}
-	l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, ReasonMaximumReached, "Lease",
+	l.events.Eventf(node, p.IPPool, corev1.EventTypeWarning, reasonMaximumReached, "Lease",
 		"this node has all %d blocks that IPPool/%s gives one node, and asks for more: raise its spec.maxBlocksPerNode, create another IPPool, or let fewer pods run here", p.Spec.EffectiveMaxBlocksPerNode(), p.Name)
-}
-
-// learntFor is how long a created block is remembered although the cache does
-// not show it: far longer than any watch lags, and an end, should it have been
-// deleted before the cache saw it.
-const learntFor = time.Minute
-
-// learnt are blocks by UID, with when they were learnt of.
-type learnt map[types.UID]learntBlock
-
-type learntBlock struct {
-	block v1alpha1.IPBlock
-	at    time.Time
-}
-
-func (l learnt) add(blocks []v1alpha1.IPBlock) {
-	for _, b := range blocks {
-		l[b.UID] = learntBlock{b, time.Now()}
-	}
-}
-
-// merge adds to s the blocks that its cache does not show yet, and forgets those
-// that it shows.
-func (l learnt) merge(s *State) {
-	if len(l) == 0 {
-		return
-	}
-	for i := range s.Blocks {
-		delete(l, s.Blocks[i].UID)
-	}
-	for uid, b := range l {
-		if s.Now.Sub(b.at) > learntFor {
-			delete(l, uid)
-			continue
-		}
-		s.Blocks = append(s.Blocks, b.block)
-	}
-	s.sort()
 }

@@ -108,13 +108,13 @@ func TestOverlappingPools(t *testing.T) {
 	e.create(second, third)
 	e.leased("n", "other")
 
-	message := has(e, second, ofPool, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonOverlap)
+	message := has(e, second, ofPool, v1alpha1.ConditionReady, metav1.ConditionFalse, reasonOverlap)
 	for _, want := range []string{"10.0.128.0/20", "10.0.0.0/16", "IPPool/z-first", "delete"} {
 		if !strings.Contains(message, want) {
 			t.Errorf("message %q does not say %q", message, want)
 		}
 	}
-	has(e, second, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionTrue, ReasonOverlap)
+	has(e, second, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionTrue, reasonOverlap)
 	has(e, first, ofPool, v1alpha1.ConditionReady, metav1.ConditionTrue, "Active")
 	if got := e.blocksOf("n", "a-second"); len(got) > 0 {
 		t.Errorf("an overlapping pool leased %v", summary(got))
@@ -123,10 +123,10 @@ func TestOverlappingPools(t *testing.T) {
 	// Deleted, it still holds its range until its block is released.
 	e.ok(e.Delete(t.Context(), first))
 	e.becomes(block, v1alpha1.BlockDraining)
-	has(e, second, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionTrue, ReasonOverlap)
+	has(e, second, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionTrue, reasonOverlap)
 	e.reports("n", v1alpha1.NodeStateStatus{ReleasedBlocks: []string{string(block.UID)}})
 	e.leased("n", "a-second")
-	has(e, second, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionFalse, ReasonNoOverlap)
+	has(e, second, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionFalse, reasonNoOverlap)
 }
 
 func TestExhaustedPoolRecovers(t *testing.T) {
@@ -136,22 +136,22 @@ func TestExhaustedPoolRecovers(t *testing.T) {
 	e.create(pool, newNode("n1", 0, nil), newNode("n2", 0, nil))
 	e.leased("n1", "small")
 	first := e.leased("n2", "small")
-	has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, ReasonBlocksFree)
+	has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, reasonBlocksFree)
 
 	late := newNode("n3", 0, nil)
 	e.create(late)
-	message := has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionTrue, ReasonNoFreeBlock)
+	message := has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionTrue, reasonNoFreeBlock)
 	if !strings.Contains(message, "n3") || !strings.Contains(message, "another IPPool") {
 		t.Errorf("message %q names no node or no way out", message)
 	}
-	e.told("n3", ReasonNoFreeBlock, "IPPool/small")
+	e.told("n3", reasonNoFreeBlock, "IPPool/small")
 
 	e.ok(e.Delete(t.Context(), newNode("n2", 0, nil)))
 	e.becomes(first, "") // grace, cooling, deletion
 	if b := e.leased("n3", "small"); b.Spec.CIDR != first.Spec.CIDR {
 		t.Errorf("n3 has %s, want the block that came free, %s", b.Spec.CIDR, first.Spec.CIDR)
 	}
-	has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, ReasonBlocksFree)
+	has(e, pool, ofPool, v1alpha1.ConditionExhausted, metav1.ConditionFalse, reasonBlocksFree)
 }
 
 func TestRestartedControllerConverges(t *testing.T) {

@@ -53,15 +53,6 @@ func (l *leaser) run(ctx context.Context, s *State) (time.Duration, error) {
 	return earliest(nextGone, nextRetired, nextLife), err
 }
 
-// earliest returns the shortest of the waits that are set, 0 when none is.
-func earliest(waits ...time.Duration) time.Duration {
-	waits = slices.DeleteFunc(waits, func(d time.Duration) bool { return d <= 0 })
-	if len(waits) == 0 {
-		return 0
-	}
-	return slices.Min(waits)
-}
-
 // lease gives each waiting node its blocks. Pools are independent of each other;
 // within one the order is the lock's, see the package's documentation.
 func (l *leaser) lease(ctx context.Context, s *State, pools []*pool, entries []v1alpha1.AddressPlanEntry) error {

@@ -47,11 +47,10 @@ func decideLife(s *State, gone map[string]bool, cooling time.Duration) ([]transi
 			}
 			continue
 		}
-		switch left := coolingLeft(b, s.Now); {
-		case left <= 0:
+		if left := coolingLeft(b, s.Now); left > 0 {
+			next = earliest(next, left)
+		} else {
 			out = append(out, transition{cause: causeCooled, block: b})
-		case next == 0 || left < next:
-			next = left
 		}
 	}
 	return out, next

@@ -154,7 +154,7 @@ func TestPoolDeletedWhileBlocksLive(t *testing.T) {
 
 	second := newPool("p", "10.9.0.0/24", 28)
 	e.create(second)
-	has(e, second, ofPool, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonOverlap)
+	has(e, second, ofPool, v1alpha1.ConditionReady, metav1.ConditionFalse, reasonOverlap)
 	plan := &v1alpha1.AddressPlan{}
 	e.ok(e.Get(t.Context(), client.ObjectKey{Name: v1alpha1.AddressPlanName}, plan))
 	if len(plan.Spec.Entries) != 1 || plan.Spec.Entries[0].PoolUID != string(first.UID) {
@@ -182,7 +182,7 @@ func TestSelectorMovesOn(t *testing.T) {
 	node := newNode("n1", 0, rack("r1"))
 	e.create(pool, bad, node, newNode("n2", 0, rack("r2")))
 	block := e.leased("n1", "p")
-	has(e, bad, ofPool, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonInvalidSelector)
+	has(e, bad, ofPool, v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidSelector)
 	edit(e, pool, func(p *v1alpha1.IPPool) { p.Spec.NodeSelector = byLabel("rack", "r2") })
 	e.leased("n2", "p")
 	e.becomes(block, v1alpha1.BlockLeased)

@@ -43,8 +43,8 @@ func TestAddressByRule(t *testing.T) {
 	if n := e.addressed("n", "10.1.0.9"); n.Spec.RouterID != "10.1.0.9" {
 		t.Errorf("router ID %s", n.Spec.RouterID)
 	}
-	e.told("n", ReasonAddressRefused, "2001:db8::9", "allowedCIDRs")
-	message := has(e, config, ofConfig, v1alpha1.ConditionAddressesAccepted, metav1.ConditionFalse, ReasonAddressRefused)
+	e.told("n", reasonAddressRefused, "2001:db8::9", "allowedCIDRs")
+	message := has(e, config, ofConfig, v1alpha1.ConditionAddressesAccepted, metav1.ConditionFalse, reasonAddressRefused)
 	for _, text := range []string{"node n", "2001:db8::9", "spec.nodeAddress.allowedCIDRs"} {
 		if !strings.Contains(message, text) {
 			t.Errorf("message %q lacks %q", message, text)
@@ -54,7 +54,7 @@ func TestAddressByRule(t *testing.T) {
 		c.Spec.NodeAddress.AllowedCIDRs = append(c.Spec.NodeAddress.AllowedCIDRs, "2001:db8::/64")
 	})
 	e.addressed("n", "10.1.0.9", "2001:db8::9")
-	has(e, config, ofConfig, v1alpha1.ConditionAddressesAccepted, metav1.ConditionTrue, ReasonAccepted)
+	has(e, config, ofConfig, v1alpha1.ConditionAddressesAccepted, metav1.ConditionTrue, reasonAccepted)
 
 	// What is not found for a while deletes nothing; another that is found counts.
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: string(node.UID)})
@@ -77,8 +77,8 @@ func TestAddressOfAnother(t *testing.T) {
 	e.reports("a-thief", v1alpha1.NodeStateStatus{NodeUID: string(thief.UID), CandidateAddresses: []string{"10.1.0.2"}})
 	e.addressed("a-thief", "10.1.0.2")
 	e.reports("a-thief", v1alpha1.NodeStateStatus{NodeUID: string(thief.UID), CandidateAddresses: []string{"10.1.0.1"}})
-	e.told("a-thief", ReasonAddressRefused, "10.1.0.1", "node z-victim's")
-	message := has(e, config, ofConfig, v1alpha1.ConditionAddressesAccepted, metav1.ConditionFalse, ReasonAddressRefused)
+	e.told("a-thief", reasonAddressRefused, "10.1.0.1", "node z-victim's")
+	message := has(e, config, ofConfig, v1alpha1.ConditionAddressesAccepted, metav1.ConditionFalse, reasonAddressRefused)
 	if !strings.Contains(message, "a-thief") || !strings.Contains(message, "z-victim") {
 		t.Errorf("message %q", message)
 	}

@@ -65,7 +65,7 @@ func TestNodeIsOpened(t *testing.T) {
 
 	// An agent that falls silent closes nothing.
 	e.renews("n", time.Second)
-	e.reach("n", "Unknown", ReasonNodeSilent)
+	e.reach("n", "Unknown", reasonNodeSilent)
 	e.ok(e.Get(t.Context(), client.ObjectKeyFromObject(node), node))
 	if unavailable(node) || len(startupTaints(node)) > 0 {
 		t.Errorf("a node with pods was closed: %+v", node.Status.Conditions)

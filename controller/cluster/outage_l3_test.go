@@ -44,7 +44,7 @@ func TestLostAddressPlan(t *testing.T) {
 	e.create(rival)
 	e.ok(e.Delete(t.Context(), &v1alpha1.AddressPlan{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.AddressPlanName}}))
 	e.start(quick())
-	has(e, rival, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionTrue, ReasonOverlap)
+	has(e, rival, ofPool, v1alpha1.ConditionOverlap, metav1.ConditionTrue, reasonOverlap)
 	has(e, holder, ofPool, v1alpha1.ConditionReady, metav1.ConditionTrue, "Active")
 	plan := &v1alpha1.AddressPlan{}
 	e.ok(e.Get(t.Context(), client.ObjectKey{Name: v1alpha1.AddressPlanName}, plan))

@@ -125,21 +125,21 @@ func peerReady(p *v1alpha1.BGPPeer, t peerTally, invalid error) metav1.Condition
 		bad := invalidSelector(invalid)
 		return condition(v1alpha1.ConditionReady, false, bad.reason, bad.message, p.Generation)
 	case t.rival != nil:
-		return condition(v1alpha1.ConditionReady, false, ReasonDuplicateAddress, fmt.Sprintf(
+		return condition(v1alpha1.ConditionReady, false, reasonDuplicateAddress, fmt.Sprintf(
 			"spec.address %s is that of BGPPeer/%s too, and both select node %s, where only BGPPeer/%s is used: delete one of the two or change its nodeSelector",
 			p.Spec.Address, t.rival.Name, t.node, t.rival.Name), p.Generation)
 	}
-	return condition(v1alpha1.ConditionReady, true, ReasonAccepted, "the peer is used by the nodes that it selects", p.Generation)
+	return condition(v1alpha1.ConditionReady, true, reasonAccepted, "the peer is used by the nodes that it selects", p.Generation)
 }
 
 func peerEstablished(p *v1alpha1.BGPPeer, t peerTally) metav1.Condition {
 	switch {
 	case t.wanted == 0:
-		return condition(v1alpha1.ConditionEstablished, false, ReasonNoNodeSelected, "spec.nodeSelector selects no node", p.Generation)
+		return condition(v1alpha1.ConditionEstablished, false, reasonNoNodeSelected, "spec.nodeSelector selects no node", p.Generation)
 	case t.up == t.wanted:
-		return condition(v1alpha1.ConditionEstablished, true, ReasonAllEstablished, "every session is established", p.Generation)
+		return condition(v1alpha1.ConditionEstablished, true, reasonAllEstablished, "every session is established", p.Generation)
 	case t.up+int64(len(t.unheard)) == t.wanted:
-		c := condition(v1alpha1.ConditionEstablished, false, ReasonAgentSilent, fmt.Sprintf(
+		c := condition(v1alpha1.ConditionEstablished, false, reasonAgentSilent, fmt.Sprintf(
 			"%d of %d sessions are established; of the others nothing is known, since the agents of their nodes do not answer: %s. See AgentReachable of their NodeStates",
 			t.up, t.wanted, nameSome(t.unheard)), p.Generation)
 		c.Status = metav1.ConditionUnknown
@@ -154,7 +154,7 @@ func peerEstablished(p *v1alpha1.BGPPeer, t peerTally) metav1.Condition {
 	if text == "" {
 		text = "no error reported yet"
 	}
-	return condition(v1alpha1.ConditionEstablished, false, ReasonSessionsDown, fmt.Sprintf(
+	return condition(v1alpha1.ConditionEstablished, false, reasonSessionsDown, fmt.Sprintf(
 		"%d of %d sessions are established with spec.address %s, spec.asNumber %d; node %s: %s",
 		t.up, t.wanted, p.Spec.Address, p.Spec.ASNumber, worst.node, text), p.Generation)
 }

@@ -120,7 +120,7 @@ func readPool(in *v1alpha1.IPPool) *pool {
 	p := &pool{IPPool: in}
 	cidr, err := netip.ParsePrefix(in.Spec.CIDR)
 	if err != nil {
-		p.invalid = &problem{ReasonInvalidRange, fmt.Sprintf("spec.cidr: %v", err)}
+		p.invalid = &problem{reasonInvalidRange, fmt.Sprintf("spec.cidr: %v", err)}
 		return p
 	}
 	var reserved []netip.Prefix
@@ -131,7 +131,7 @@ func readPool(in *v1alpha1.IPPool) *pool {
 	}
 	p.carve, err = ipam.NewPool(cidr, in.Spec.EffectiveBlockSize(), reserved...)
 	if err != nil {
-		p.invalid = &problem{ReasonInvalidRange, fmt.Sprintf("spec.blockSize: %v: create another IPPool, both fields are immutable", err)}
+		p.invalid = &problem{reasonInvalidRange, fmt.Sprintf("spec.blockSize: %v: create another IPPool, both fields are immutable", err)}
 	}
 	return p
 }

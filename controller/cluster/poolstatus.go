@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"fmt"
-	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fairlead.dev/api/v1alpha1"
@@ -51,14 +49,6 @@ func decidePools(s *State) map[string]v1alpha1.IPPoolStatus {
 	return out
 }
 
-// setConditions sets each, keeping the time of the last change of its status.
-func setConditions(to *[]metav1.Condition, now time.Time, all ...metav1.Condition) {
-	for _, c := range all {
-		c.LastTransitionTime = metav1.NewTime(now)
-		meta.SetStatusCondition(to, c)
-	}
-}
-
 func poolReady(p *pool, holds bool, refused *problem) metav1.Condition {
 	is := func(yes bool, reason, message string) metav1.Condition {
 		return condition(v1alpha1.ConditionReady, yes, reason, message, p.Generation)
@@ -67,11 +57,11 @@ func poolReady(p *pool, holds bool, refused *problem) metav1.Condition {
 	case p.invalid != nil:
 		return is(false, p.invalid.reason, p.invalid.message)
 	case p.DeletionTimestamp != nil:
-		return is(false, ReasonDeleting, "the pool is being deleted: its blocks are taken back as their pods end")
+		return is(false, reasonDeleting, "the pool is being deleted: its blocks are taken back as their pods end")
 	case refused != nil:
 		return is(false, refused.reason, refused.message)
 	case !holds:
-		return is(false, ReasonPending, "the range is about to be claimed in the AddressPlan")
+		return is(false, reasonPending, "the range is about to be claimed in the AddressPlan")
 	case p.unselectable != nil:
 		return is(false, p.unselectable.reason, p.unselectable.message)
 	case p.Spec.EffectiveState() == v1alpha1.PoolDraining:
@@ -83,34 +73,34 @@ func poolReady(p *pool, holds bool, refused *problem) metav1.Condition {
 }
 
 func poolOverlap(p *pool, refused *problem) metav1.Condition {
-	if refused != nil && refused.reason == ReasonOverlap {
-		return condition(v1alpha1.ConditionOverlap, true, ReasonOverlap, refused.message, p.Generation)
+	if refused != nil && refused.reason == reasonOverlap {
+		return condition(v1alpha1.ConditionOverlap, true, reasonOverlap, refused.message, p.Generation)
 	}
-	return condition(v1alpha1.ConditionOverlap, false, ReasonNoOverlap, "no other pool holds a part of the range", p.Generation)
+	return condition(v1alpha1.ConditionOverlap, false, reasonNoOverlap, "no other pool holds a part of the range", p.Generation)
 }
 
 func poolExhausted(p *pool, holds bool, blocks []v1alpha1.IPBlock) metav1.Condition {
 	if holds && p.leases() && len(p.waiting) > 0 {
 		if _, free := p.space(blocks).Next(); !free {
-			return condition(v1alpha1.ConditionExhausted, true, ReasonNoFreeBlock, fmt.Sprintf(
+			return condition(v1alpha1.ConditionExhausted, true, reasonNoFreeBlock, fmt.Sprintf(
 				"all %d blocks of spec.cidr %s are in use, and %d nodes wait for one: %s. Create another IPPool for them, or delete Nodes that are no longer there: their blocks come free after the grace and cooling periods",
 				p.carve.Capacity(), p.Spec.CIDR, len(p.waiting), nameSome(waiterNames(p.waiting))), p.Generation)
 		}
 	}
-	return condition(v1alpha1.ConditionExhausted, false, ReasonBlocksFree, "no node waits for a block", p.Generation)
+	return condition(v1alpha1.ConditionExhausted, false, reasonBlocksFree, "no node waits for a block", p.Generation)
 }
 
 func poolLimited(p *pool, holds bool) metav1.Condition {
 	switch {
 	case !holds || !p.leases() || len(p.limited) == 0:
 	case p.adopts():
-		return condition(v1alpha1.ConditionLimited, true, ReasonMaximumReached, fmt.Sprintf(
+		return condition(v1alpha1.ConditionLimited, true, reasonMaximumReached, fmt.Sprintf(
 			"the addresses of the podCIDRs of %d nodes run low: %s. Create another IPPool for them, or let fewer pods run there",
 			len(p.limited), nameSome(names(p.limited))), p.Generation)
 	default:
-		return condition(v1alpha1.ConditionLimited, true, ReasonMaximumReached, fmt.Sprintf(
+		return condition(v1alpha1.ConditionLimited, true, reasonMaximumReached, fmt.Sprintf(
 			"%d nodes ask for more blocks than spec.maxBlocksPerNode, %d, lets them have: %s. Raise it (to %d at most), create another IPPool for them, or let fewer pods run there",
 			len(p.limited), p.Spec.EffectiveMaxBlocksPerNode(), nameSome(names(p.limited)), v1alpha1.MaxBlocksPerNode), p.Generation)
 	}
-	return condition(v1alpha1.ConditionLimited, false, ReasonBelowMaximum, "no node asks for more blocks than spec.maxBlocksPerNode", p.Generation)
+	return condition(v1alpha1.ConditionLimited, false, reasonBelowMaximum, "no node asks for more blocks than spec.maxBlocksPerNode", p.Generation)
 }

@@ -31,9 +31,7 @@ func decideReach(s *State, p *pulses) (map[string]metav1.Condition, time.Duratio
 		if c, known := reach(n, nodes[n.Name], beat, s.Now); known {
 			out[n.Name] = c
 		}
-		if left := beat.holds - s.Now.Sub(beat.at); left > 0 && (next == 0 || left < next) {
-			next = left
-		}
+		next = earliest(next, beat.holds-s.Now.Sub(beat.at))
 	}
 	return out, next
 }
@@ -44,19 +42,19 @@ func reach(n *v1alpha1.NodeState, node *corev1.Node, beat pulse, now time.Time) 
 	c = metav1.Condition{Type: v1alpha1.ConditionAgentReachable, Status: metav1.ConditionUnknown, ObservedGeneration: n.Generation}
 	switch {
 	case node == nil:
-		c.Reason, c.Message = ReasonNodeGone, "there is no Node of this name: all else here is what was last known"
+		c.Reason, c.Message = reasonNodeGone, "there is no Node of this name: all else here is what was last known"
 	case n.Status.NodeUID != "" && n.Status.NodeUID != string(node.UID):
-		c.Reason, c.Message = ReasonEarlierNode, "the agent has not reported since the Node was made anew: all else here is of the earlier one"
+		c.Reason, c.Message = reasonEarlierNode, "the agent has not reported since the Node was made anew: all else here is of the earlier one"
 	case beat.silent(now) && !nodeReady(node):
-		c.Reason, c.Message = ReasonNodeSilent, fmt.Sprintf(
+		c.Reason, c.Message = reasonNodeSilent, fmt.Sprintf(
 			"the agent has not renewed Lease/%s for %s, and the Node is not Ready either: all else here is what was last known. Is the machine up, and does it reach the API server?",
 			v1alpha1.AgentLeaseName(n.Name), beat.holds)
 	case beat.silent(now):
-		c.Reason, c.Message = ReasonAgentSilent, fmt.Sprintf(
+		c.Reason, c.Message = reasonAgentSilent, fmt.Sprintf(
 			"the agent has not renewed Lease/%s for %s, though the Node is Ready: all else here is what was last known. Does its fairlead-agent Pod run, and what does its log say?",
 			v1alpha1.AgentLeaseName(n.Name), beat.holds)
 	case beat.beats:
-		c.Status, c.Reason, c.Message = metav1.ConditionTrue, ReasonLeaseRenewed, "the agent renews its Lease: all else here is what it has to tell"
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, reasonLeaseRenewed, "the agent renews its Lease: all else here is what it has to tell"
 	default:
 		return c, false
 	}

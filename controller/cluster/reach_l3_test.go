@@ -42,7 +42,7 @@ func (e env) beats(node string) {
 	e.eventually("the agent of "+node+" is heard", func() string {
 		e.renews(node, time.Hour)
 		e.ok(e.Get(e.Context(), client.ObjectKeyFromObject(n), n))
-		if c := meta.FindStatusCondition(n.Status.Conditions, v1alpha1.ConditionAgentReachable); c == nil || c.Reason != ReasonLeaseRenewed {
+		if c := meta.FindStatusCondition(n.Status.Conditions, v1alpha1.ConditionAgentReachable); c == nil || c.Reason != reasonLeaseRenewed {
 			return fmt.Sprintf("%+v", n.Status.Conditions)
 		}
 		return ""
@@ -73,13 +73,13 @@ func TestAgentFallsSilent(t *testing.T) {
 	e.beats("n")
 
 	e.renews("n", time.Second)
-	message := e.reach("n", metav1.ConditionUnknown, ReasonNodeSilent)
+	message := e.reach("n", metav1.ConditionUnknown, reasonNodeSilent)
 	if !strings.Contains(message, "Lease/fairlead-agent-n") {
 		t.Errorf("message %q does not name the Lease", message)
 	}
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 	e.ok(e.Status().Update(t.Context(), node))
-	e.reach("n", metav1.ConditionUnknown, ReasonAgentSilent)
+	e.reach("n", metav1.ConditionUnknown, reasonAgentSilent)
 	e.counted(registry, "fairlead_agents_unreachable", 1)
 
 	n := &v1alpha1.NodeState{}
@@ -124,11 +124,11 @@ func TestConditionOfTwoWriters(t *testing.T) {
 	// An agent that lies about the controller's condition, or drops it, is put right.
 	lie := metav1.Condition{Type: v1alpha1.ConditionAgentReachable, Status: metav1.ConditionTrue, Reason: "Lie", LastTransitionTime: metav1.Now()}
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: string(node.UID), Conditions: []metav1.Condition{lie}})
-	e.reach("n", metav1.ConditionTrue, ReasonLeaseRenewed)
+	e.reach("n", metav1.ConditionTrue, reasonLeaseRenewed)
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: string(node.UID), ASNumber: 65002})
-	e.reach("n", metav1.ConditionTrue, ReasonLeaseRenewed)
+	e.reach("n", metav1.ConditionTrue, reasonLeaseRenewed)
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: "of-an-earlier-node"})
-	e.reach("n", metav1.ConditionUnknown, ReasonEarlierNode)
+	e.reach("n", metav1.ConditionUnknown, reasonEarlierNode)
 }
 
 // What a controller did not hear it does not judge: the next leader gives every
@@ -140,13 +140,13 @@ func TestNextLeaderListensFirst(t *testing.T) {
 	e.create(node)
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: string(node.UID)})
 	e.renews("n", time.Second)
-	e.reach("n", metav1.ConditionUnknown, ReasonNodeSilent)
+	e.reach("n", metav1.ConditionUnknown, reasonNodeSilent)
 	e.beats("n")
 	stop()
 	e.renews("n", 2*time.Second) // the last sign of life, and nobody saw it come
 	seen := time.Now()
 	e.start(quick())
-	e.reach("n", metav1.ConditionUnknown, ReasonNodeSilent)
+	e.reach("n", metav1.ConditionUnknown, reasonNodeSilent)
 	if took := time.Since(seen); took < 2*time.Second {
 		t.Errorf("called silent after %s, the Lease holds for 2 s", took)
 	}
@@ -163,7 +163,7 @@ func TestNodeGoneIsUnreachable(t *testing.T) {
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: string(node.UID)})
 	e.beats("n")
 	e.ok(e.Delete(t.Context(), node))
-	e.reach("n", metav1.ConditionUnknown, ReasonNodeGone)
+	e.reach("n", metav1.ConditionUnknown, reasonNodeGone)
 	for _, o := range []client.Object{
 		&v1alpha1.NodeState{ObjectMeta: metav1.ObjectMeta{Name: "n"}},
 		&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: rbac.Namespace, Name: v1alpha1.AgentLeaseName("n")}},
@@ -190,9 +190,9 @@ func TestPeersOfSilentAgents(t *testing.T) {
 		e.reports(name, v1alpha1.NodeStateStatus{NodeUID: string(node.UID), Sessions: up})
 		e.beats(name)
 	}
-	has(e, peer, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionTrue, ReasonAllEstablished)
+	has(e, peer, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionTrue, reasonAllEstablished)
 	e.renews("n2", time.Second)
-	message := has(e, peer, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionUnknown, ReasonAgentSilent)
+	message := has(e, peer, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionUnknown, reasonAgentSilent)
 	if !strings.Contains(message, "n2") || peer.Status.SessionsEstablished != 1 || peer.Status.SessionsWanted != 2 {
 		t.Errorf("message %q, status %+v", message, peer.Status)
 	}

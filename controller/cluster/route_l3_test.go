@@ -53,7 +53,7 @@ func TestBGPNodesFollowNodesAndConfigurations(t *testing.T) {
 	spec.Mesh = false
 	e.routed("n", rack("r1"), spec)
 	e.routed("late", nil, other)
-	has(e, bad, ofPeer, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonInvalidSelector)
+	has(e, bad, ofPeer, v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidSelector)
 
 	// The more specific configuration wins, and only where it selects.
 	all, mine := newConfig("a-all", 65000, nil), newConfig("z-rack", 65101, byLabel("rack", "r1"))
@@ -63,7 +63,7 @@ func TestBGPNodesFollowNodesAndConfigurations(t *testing.T) {
 	e.routed("n", rack("r1"), spec)
 	other.ASNumber = 65000
 	e.routed("late", nil, other)
-	has(e, mine, ofConfig, v1alpha1.ConditionConflict, metav1.ConditionFalse, ReasonNoConflict)
+	has(e, mine, ofConfig, v1alpha1.ConditionConflict, metav1.ConditionFalse, reasonNoConflict)
 
 	// The node moves to another rack.
 	edit(e, node, func(n *corev1.Node) { n.Labels = rack("r2") })
@@ -78,12 +78,12 @@ func TestConfigurationsInConflict(t *testing.T) {
 	a, b, bad := newConfig("a", 65001, byLabel("rack", "r1")), newConfig("b", 65002, byLabel("role", "worker")), newConfig("bad", 65003, wrong())
 	e.create(a, b, bad, newNode("n", 0, map[string]string{"rack": "r1", "role": "worker"}))
 	for _, c := range []*v1alpha1.BGPConfiguration{a, b} {
-		message := has(e, c, ofConfig, v1alpha1.ConditionConflict, metav1.ConditionTrue, ReasonSameSpecificity)
+		message := has(e, c, ofConfig, v1alpha1.ConditionConflict, metav1.ConditionTrue, reasonSameSpecificity)
 		if !strings.Contains(message, "node n") {
 			t.Errorf("message %q names no node", message)
 		}
 	}
-	has(e, bad, ofConfig, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonInvalidSelector)
+	has(e, bad, ofConfig, v1alpha1.ConditionReady, metav1.ConditionFalse, reasonInvalidSelector)
 	e.eventually("a governs", func() string {
 		e.ok(e.Get(t.Context(), client.ObjectKeyFromObject(a), a))
 		if a.Status.NodesGoverned != 1 {
@@ -112,7 +112,7 @@ func TestDuplicateNodeAddress(t *testing.T) {
 		var l corev1.EventList
 		e.ok(e.List(t.Context(), &l))
 		if slices.ContainsFunc(l.Items, func(ev corev1.Event) bool {
-			return ev.InvolvedObject.Name == "a-thief" && ev.Reason == ReasonAddressRefused && strings.Contains(ev.Message, "owner")
+			return ev.InvolvedObject.Name == "a-thief" && ev.Reason == reasonAddressRefused && strings.Contains(ev.Message, "owner")
 		}) {
 			return ""
 		}
@@ -127,11 +127,11 @@ func TestPeerStatus(t *testing.T) {
 	e.start(quick())
 	first, second := newPeer("first", "192.0.2.254", nil), newPeer("second", "192.0.2.254", byLabel("rack", "r1"))
 	e.create(first, second, newNode("n1", 0, rack("r1")), newNode("n2", 0, nil))
-	message := has(e, second, ofPeer, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonDuplicateAddress)
+	message := has(e, second, ofPeer, v1alpha1.ConditionReady, metav1.ConditionFalse, reasonDuplicateAddress)
 	if !strings.Contains(message, "BGPPeer/first") || !strings.Contains(message, "n1") {
 		t.Errorf("message %q names not both the other peer and a node", message)
 	}
-	has(e, first, ofPeer, v1alpha1.ConditionReady, metav1.ConditionTrue, ReasonAccepted)
+	has(e, first, ofPeer, v1alpha1.ConditionReady, metav1.ConditionTrue, reasonAccepted)
 	up := v1alpha1.SessionStatus{Peer: "first", Address: "192.0.2.254", State: "Established"}
 	down := up
 	down.State, down.LastError = "Active", "connection refused"
@@ -144,10 +144,10 @@ func TestPeerStatus(t *testing.T) {
 		}
 		return ""
 	})
-	message = has(e, first, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionFalse, ReasonSessionsDown)
+	message = has(e, first, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionFalse, reasonSessionsDown)
 	if !strings.Contains(message, "connection refused") || !strings.Contains(message, "n2") {
 		t.Errorf("message %q names not both error and node", message)
 	}
 	e.reports("n2", v1alpha1.NodeStateStatus{Sessions: []v1alpha1.SessionStatus{up}})
-	has(e, first, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionTrue, ReasonAllEstablished)
+	has(e, first, ofPeer, v1alpha1.ConditionEstablished, metav1.ConditionTrue, reasonAllEstablished)
 }

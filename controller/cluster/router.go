@@ -15,9 +15,6 @@ import (
 	"fairlead.dev/api/v1alpha1"
 )
 
-// ReasonAddressRefused is the reason of a Node's Event.
-const ReasonAddressRefused = "AddressRefused"
-
 // router is the pass that owns BGPNodes.
 type router struct {
 	client  client.Client
@@ -78,7 +75,7 @@ func (r *router) report(nodes map[string]*corev1.Node, refused []refusal) {
 			continue
 		}
 		r.log.Warn("node address refused", "node", f.node, "address", f.address, "err", f.why)
-		r.events.Eventf(nodes[f.node], nil, corev1.EventTypeWarning, ReasonAddressRefused, "Route",
+		r.events.Eventf(nodes[f.node], nil, corev1.EventTypeWarning, reasonAddressRefused, "Route",
 			"this node may not have the address %s: %s", f.address, f.why)
 	}
 	r.refused = now

@@ -25,7 +25,8 @@ import (
 // Name of the controller: its Lease, and who its Events are from.
 const Name = "fairlead-controller"
 
-// How long leases are handled before statuses are: status is for people.
+// How long the first event of a pass waits for others: pods wait for leases, people for
+// status.
 const (
 	leaseInterval  = 20 * time.Millisecond
 	statusInterval = time.Second
@@ -86,8 +87,9 @@ func newManager(cfg *rest.Config, opts Options, log *slog.Logger) (ctrl.Manager,
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme: scheme,
-		Logger: logr.FromSlogHandler(quiet{log.Handler()}),
+		Scheme:         scheme,
+		MapperProvider: mapper,
+		Logger:         logr.FromSlogHandler(quiet{log.Handler()}),
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{

@@ -12,7 +12,7 @@ import (
 // TestReasonsAreDocumented: whoever meets a reason must find what to do about it.
 func TestReasonsAreDocumented(t *testing.T) {
 	reasons := inSources(t, "../../controller",
-		regexp.MustCompile(`\bReason[A-Z]\w*\s*=\s*"(\w+)"`),
+		regexp.MustCompile(`\breason[A-Z]\w*\s*=\s*"(\w+)"`),
 		regexp.MustCompile(`\bcondition\([^\n]*?, (?:true|false), "(\w+)"`))
 	requireAll(t, "../../docs/troubleshooting.md", reasons, 20)
 }
