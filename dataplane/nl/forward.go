@@ -81,24 +81,3 @@ func ParseForward(b []byte) (f Forward, ok bool, err error) {
 	})
 	return f, err == nil, err
 }
-
-// NeighboursOf lists the entries of one link, of both families.
-func (c *Conn) NeighboursOf(link uint32) ([]Neighbour, error) {
-	req := request(unix.RTM_GETNEIGH, 0, &netlink.Ndmsg{}, attrUint32(unix.NDA_IFINDEX, link))
-	entries, err := collect(c, req, 0, func(body []byte) (Neighbour, bool, error) {
-		n, ok, err := ParseNeighbour(body)
-		return n, ok && n.Link == link, err
-	})
-	if err != nil {
-		return entries, fmt.Errorf("list the neighbours of link %d: %w", link, err)
-	}
-	return entries, nil
-}
-
-// DeleteNeighbour is the request to remove an entry.
-func DeleteNeighbour(n Neighbour) Message {
-	return request(
-		unix.RTM_DELNEIGH, 0,
-		&netlink.Ndmsg{Family: family(n.Addr), Index: n.Link}, rtnl.NewRtAttr(unix.NDA_DST, n.Addr.AsSlice()),
-	)
-}

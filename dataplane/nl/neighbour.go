@@ -10,32 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AddAddress is the request to give a link an address, whole: with all of its
-// bits as prefix, no route to a subnet and no duplicate address detection. One
-// that is link-local has that scope: it is never the source of what goes further.
-func AddAddress(link uint32, addr netip.Addr) Message {
-	msg := rtnl.NewIfAddrmsg(int(family(addr)))
-	msg.Prefixlen, msg.Index = uint8(addr.BitLen()), link
-	if addr.IsLinkLocalUnicast() {
-		msg.Scope = unix.RT_SCOPE_LINK
-	}
-	req := request(
-		unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, msg,
-		rtnl.NewRtAttr(unix.IFA_LOCAL, addr.AsSlice()), rtnl.NewRtAttr(unix.IFA_ADDRESS, addr.AsSlice()),
-	)
-	if addr.Is6() {
-		req.AddData(attrUint32(unix.IFA_FLAGS, unix.IFA_F_NODAD|unix.IFA_F_NOPREFIXROUTE))
-	}
-	return req
-}
-
-// LinkScope makes of the request to add a route one to destinations on the link
-// itself, such as those that other routes may have as gateways.
-func LinkScope(m Message) Message {
-	m.Data[0].(*rtnl.RtMsg).Scope = unix.RT_SCOPE_LINK
-	return m
-}
-
 // Neighbour is an entry of the ARP or NDP table.
 type Neighbour struct {
 	Link uint32
@@ -55,12 +29,33 @@ func SetNeighbour(n Neighbour) Message {
 	)
 }
 
+// DeleteNeighbour is the request to remove an entry.
+func DeleteNeighbour(n Neighbour) Message {
+	return request(
+		unix.RTM_DELNEIGH, 0,
+		&netlink.Ndmsg{Family: family(n.Addr), Index: n.Link}, rtnl.NewRtAttr(unix.NDA_DST, n.Addr.AsSlice()),
+	)
+}
+
 // Neighbours lists the entries of both families.
 func (c *Conn) Neighbours() ([]Neighbour, error) {
 	req := request(unix.RTM_GETNEIGH, 0, &netlink.Ndmsg{})
 	entries, err := collect(c, req, 0, ParseNeighbour)
 	if err != nil {
 		return entries, fmt.Errorf("list neighbours: %w", err)
+	}
+	return entries, nil
+}
+
+// NeighboursOf lists the entries of one link, of both families.
+func (c *Conn) NeighboursOf(link uint32) ([]Neighbour, error) {
+	req := request(unix.RTM_GETNEIGH, 0, &netlink.Ndmsg{}, attrUint32(unix.NDA_IFINDEX, link))
+	entries, err := collect(c, req, 0, func(body []byte) (Neighbour, bool, error) {
+		n, ok, err := ParseNeighbour(body)
+		return n, ok && n.Link == link, err
+	})
+	if err != nil {
+		return entries, fmt.Errorf("list the neighbours of link %d: %w", link, err)
 	}
 	return entries, nil
 }

@@ -77,16 +77,3 @@ func linkInfo(data []rtnl.NetlinkRequestData) *rtnl.RtAttr {
 		nest(rtnl.IFLA_INFO_DATA, data...),
 	)
 }
-
-// DeleteAddress is the request to take an address off its link. IPv4 looks at the
-// prefix only where IFA_ADDRESS tells it, and else removes the first that has the
-// address with any.
-func DeleteAddress(a Address) Message {
-	addr := a.Prefix.Addr()
-	msg := rtnl.NewIfAddrmsg(int(family(addr)))
-	msg.Prefixlen, msg.Index = uint8(a.Prefix.Bits()), a.Link
-	return request(
-		unix.RTM_DELADDR, 0, msg,
-		rtnl.NewRtAttr(unix.IFA_LOCAL, addr.AsSlice()), rtnl.NewRtAttr(unix.IFA_ADDRESS, addr.AsSlice()),
-	)
-}

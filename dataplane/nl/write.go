@@ -41,6 +41,13 @@ func AddRoute(r Route) Message {
 	return req
 }
 
+// LinkScope makes of the request to add a route one to destinations on the link
+// itself, such as those that other routes may have as gateways.
+func LinkScope(m Message) Message {
+	m.Data[0].(*rtnl.RtMsg).Scope = unix.RT_SCOPE_LINK
+	return m
+}
+
 // Append adds a request about r to b, for Send. It is written by hand and not by
 // the library's objects, of which a route needs a dozen: it is the one request
 // that is made by the hundred thousand.
