@@ -94,7 +94,7 @@ func diffPeers(want, have []Peer) (del []netip.Addr, update []PeerUpdate, add []
 		h, ok := there[w.Address]
 		if !ok {
 			add = append(add, w)
-		} else if u := diffPeer(w, h); u.Reset || u.Refilter || !w.Equal(h) {
+		} else if u := diffPeer(w, h); u.Reset || u.Refilter || !w.equal(h) {
 			update = append(update, u)
 		}
 		delete(there, w.Address)
@@ -120,8 +120,8 @@ func diffPeer(want, have Peer) PeerUpdate {
 	}
 }
 
-// Equal says that two peers are the same.
-func (p Peer) Equal(o Peer) bool {
+// equal says that two peers are the same.
+func (p Peer) equal(o Peer) bool {
 	return p.Address == o.Address && p.Port == o.Port && p.ASN == o.ASN && p.Multihop == o.Multihop &&
 		p.Password == o.Password && p.Passive == o.Passive && p.HoldTime == o.HoldTime && p.Keepalive == o.Keepalive &&
 		p.ConnectRetry == o.ConnectRetry && p.AllowLocalAS == o.AllowLocalAS &&

@@ -9,13 +9,12 @@ import (
 	"time"
 )
 
-// Defaults of a Peer's timers, where they are zero.
-const (
-	DefaultHoldTime     = 90 * time.Second // RFC 4271 section 10
-	DefaultConnectRetry = 5 * time.Second
-)
+// DefaultHoldTime is that of a Peer where it is zero (RFC 4271 section 10).
+const DefaultHoldTime = 90 * time.Second
 
 const (
+	// defaultConnectRetry is a Peer's where it is zero.
+	defaultConnectRetry = 5 * time.Second
 	// minHoldTime is the least that RFC 4271 section 4.2 allows besides none.
 	minHoldTime = 3 * time.Second
 	maxHoldTime = math.MaxUint16 * time.Second
@@ -28,12 +27,8 @@ const (
 // MaxPassword is the most bytes of a Peer.Password: the kernel's TCP_MD5SIG_MAXKEYLEN.
 const MaxPassword = 80
 
-// Errors of Sift.
-var (
-	// ErrGlobal says that no engine can be started.
-	ErrGlobal = errors.New("unusable global settings")
-	ErrTwice  = errors.New("wanted twice")
-)
+// ErrGlobal is Sift's answer to settings with which no engine can be started.
+var ErrGlobal = errors.New("unusable global settings")
 
 // Sift brings a Config into the one form that Diff compares: lists sorted, each
 // peer and prefix once, times in whole seconds and with their defaults. What
@@ -71,7 +66,7 @@ func siftPeers(in []Peer) ([]Peer, error) {
 		p = p.canonical()
 		err := p.validate()
 		if err == nil && seen[p.Address] {
-			err = ErrTwice
+			err = errors.New("wanted twice")
 		}
 		if err != nil {
 			errs = append(errs, &PeerError{Peer: p.Address, Err: err})
@@ -94,7 +89,7 @@ func (p Peer) canonical() Peer {
 	}
 	p.Keepalive = seconds(p.Keepalive)
 	if p.ConnectRetry == 0 {
-		p.ConnectRetry = DefaultConnectRetry
+		p.ConnectRetry = defaultConnectRetry
 	}
 	p.ConnectRetry = seconds(p.ConnectRetry)
 	p.Accept = slices.Clone(p.Accept)

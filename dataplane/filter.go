@@ -45,9 +45,7 @@ func disjoint(ranges []netip.Prefix) []netip.Prefix {
 		sorted[i] = p.Masked()
 	}
 	// A range comes before those inside it.
-	slices.SortFunc(sorted, func(a, b netip.Prefix) int {
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-	})
+	slices.SortFunc(sorted, ComparePrefix)
 	var out []netip.Prefix
 	for _, p := range sorted {
 		if n := len(out); n == 0 || !out[n-1].Overlaps(p) {

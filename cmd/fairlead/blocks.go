@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fairlead.dev/api/v1alpha1"
+	"fairlead.dev/bgp"
 )
 
 // blockRow is one block: how it is leased, and what its node makes of it.
@@ -108,7 +109,7 @@ func comparePrefixes(a, b string) int {
 	if errA != nil || errB != nil {
 		return cmp.Compare(a, b)
 	}
-	return cmp.Or(p.Addr().Compare(q.Addr()), cmp.Compare(p.Bits(), q.Bits()))
+	return bgp.ComparePrefix(p, q)
 }
 
 func blockTable(rows []blockRow) table {

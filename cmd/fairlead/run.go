@@ -14,7 +14,7 @@ import (
 	"fairlead.dev/config"
 )
 
-// errNotWell is how status says, besides its table, that something needs a look.
+// errNotWell is how status and explain say, besides their tables, that something needs a look.
 var errNotWell = errors.New("something is not well")
 
 // Exit codes, as of diff(1): found out and well, found out and not, not found out.
@@ -36,7 +36,7 @@ func exitCode(err error, stderr io.Writer) int {
 	}
 }
 
-// options are the flags of every command.
+// options are the flags, node those of the commands whose rows are of nodes.
 type options struct {
 	kubeconfig string
 	context    string
@@ -105,7 +105,7 @@ func (o *options) load(ctx context.Context) (facts, error) {
 	return loadAPI(ctx, o.kubeconfig, o.context)
 }
 
-// print writes rows as JSON or, made by asTable, as a table.
+// print writes value as JSON or, made by asTable, as tables.
 func (o *options) print(w io.Writer, value any, asTable func() []table) error {
 	if o.output == "json" {
 		return writeJSON(w, value)
