@@ -25,6 +25,9 @@
 //     it has. Only with a block freed in the same moment can a node get one too
 //     many: then all are its own, no address is shared, and the youngest is drained,
 //     at once if the node grew, and when its agent gives it back otherwise.
+//   - A block that no IPBlock has and that a node reports pods in is kept for that
+//     node, and leased to it again: IPBlocks may be deleted by hand, or be younger than
+//     a copy of the API server's data that was put back.
 //   - Every change of a block names the resourceVersion that it was decided on,
 //     and what cannot be undone is decided on live reads.
 //   - A block goes Leased, Draining, Cooling, deleted, and never back. A pool set

@@ -42,7 +42,7 @@ func (l *leaser) leasePool(ctx context.Context, p *pool, blocks []v1alpha1.IPBlo
 			takeAll(space, live)
 		}
 		for has[w.node.Name] < w.want {
-			cidr, free := space.Next()
+			cidr, free := p.offer(w.node.Name, space)
 			if !free {
 				out.starved = append(out.starved, w.node)
 				break

@@ -28,6 +28,8 @@ type pool struct {
 	selected  []*corev1.Node
 	adoptions []adoption
 	refusals  []string
+	// lost are blocks of it that no IPBlock has and nodes use, by node.
+	lost map[string][]netip.Prefix
 }
 
 // waiter is a node that has fewer blocks of a pool than it should.
@@ -46,6 +48,7 @@ func readPools(s *State) []*pool {
 			out[i].unselectable = invalidSelector(err)
 		}
 	}
+	findLost(s, out)
 	held, needed := leasedBlocks(s), needs(s)
 	for i := range s.Nodes {
 		node := &s.Nodes[i]
@@ -59,7 +62,7 @@ func readPools(s *State) []*pool {
 			}
 			at := holder{string(p.UID), node.Name}
 			most := p.Spec.EffectiveMaxBlocksPerNode()
-			need := max(1, needed[at])
+			need := max(1, needed[at], held[at]+len(p.lost[node.Name]))
 			if has, want := held[at], min(need, most); has < want && !p.adopts() {
 				p.waiting = append(p.waiting, waiter{node, has, want})
 			} else if need > most {
@@ -117,7 +120,7 @@ func speaksFor(report *v1alpha1.NodeState, node *corev1.Node) bool {
 }
 
 func readPool(in *v1alpha1.IPPool) *pool {
-	p := &pool{IPPool: in}
+	p := &pool{IPPool: in, lost: map[string][]netip.Prefix{}}
 	cidr, err := netip.ParsePrefix(in.Spec.CIDR)
 	if err != nil {
 		p.invalid = &problem{reasonInvalidRange, fmt.Sprintf("spec.cidr: %v", err)}
@@ -142,10 +145,15 @@ func (p *pool) leases() bool {
 }
 
 // space is the pool's range with every block taken that the blocks know of,
-// whichever pool's they are.
+// whichever pool's they are, or that nodes use all the same.
 func (p *pool) space(blocks []v1alpha1.IPBlock) *ipam.Space {
 	s := ipam.NewSpace(p.carve)
 	takeAll(s, blocks)
+	for _, lost := range p.lost {
+		for _, cidr := range lost {
+			s.Take(cidr)
+		}
+	}
 	return s
 }
 

@@ -49,7 +49,7 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 			Reserved:  reservedIn(pools[b.Spec.PoolUID], cidr),
 		}, held, stored)
 		if b.Spec.State == v1alpha1.BlockCooling && held.Used > 0 {
-			problems = append(problems, lost("IPBlock/"+b.Name, "is "+string(b.Spec.State), held.Used))
+			problems = append(problems, lost("IPBlock/"+b.Name, "is "+string(b.Spec.State), held.Used, "delete"))
 		}
 	}
 	// A lease that the API no longer knows takes no new pod. Its addresses stay
@@ -57,7 +57,7 @@ func planBlocks(s Snapshot) (blocks, []Problem) {
 	for cidr, held := range s.Leases {
 		if !known[cidr] && held.Used > 0 {
 			out.leases = append(out.leases, store.Lease{CIDR: cidr, UID: held.UID, Closed: true, IPAMOnly: held.IPAMOnly})
-			problems = append(problems, lost("IPBlock/"+v1alpha1.BlockName(cidr), "is gone", held.Used))
+			problems = append(problems, lost("IPBlock/"+v1alpha1.BlockName(cidr), "is gone", held.Used, "the controller leases it to this node again if its IPPool selects the node and is Active; if it does not, delete"))
 		}
 	}
 	slices.SortFunc(out.leases, func(a, b store.Lease) int { return dataplane.ComparePrefix(a.CIDR, b.CIDR) })
@@ -111,7 +111,7 @@ func reservedIn(pool v1alpha1.IPPool, block netip.Prefix) []netip.Prefix {
 	return slices.Compact(out)
 }
 
-func lost(object, what string, used int64) Problem {
+func lost(object, what string, used int64, remedy string) Problem {
 	return Problem{Object: object, Message: fmt.Sprintf(
-		"%s, but %d addresses of it are in use on this node and no longer reachable from others: delete these pods, they will get new addresses", what, used)}
+		"%s, but %d addresses of it are in use on this node and no longer reachable from others: %s these pods, they will get new addresses", what, used, remedy)}
 }
