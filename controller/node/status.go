@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -38,14 +37,9 @@ type Reporter struct {
 	beat  heartbeat
 }
 
-const (
-	// longestRetry keeps the agents of a large cluster from asking an API server
-	// to death that is about to come back.
-	longestRetry = 30 * time.Second
-	// believed is how long what was written is believed to be there still:
-	// somebody may have deleted it, and no change of ours would tell.
-	believed = 10 * time.Minute
-)
+// believed is how long what was written is believed to be there still: somebody may
+// have deleted it, and no change of ours would tell.
+const believed = 10 * time.Minute
 
 // Run reports the status that newest returns, after each signal on changed,
 // until ctx ends. While newest returns nil it says nothing, also not that it lives.
@@ -60,7 +54,7 @@ func (r *Reporter) Run(ctx context.Context, newest func() *v1alpha1.NodeStateSta
 			case <-time.After(r.beat.due()):
 			}
 		}
-		if !sleep(ctx, r.retry(failures)) {
+		if !sleep(ctx, retryPause(r.Interval, failures)) {
 			return
 		}
 		status := newest()
@@ -83,11 +77,6 @@ func (r *Reporter) Run(ctx context.Context, newest func() *v1alpha1.NodeStateSta
 		failures++
 		r.written = nil // what is there is to be read again
 	}
-}
-
-func (r *Reporter) retry(failures int) time.Duration {
-	pause := min(r.Interval<<min(failures, 16), max(longestRetry, r.Interval))
-	return pause + rand.N(pause/4+1)
 }
 
 // sleep returns false if ctx ends before.

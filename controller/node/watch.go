@@ -35,7 +35,7 @@ type watch struct {
 // changes, and with nil when all are synced. only limits kinds to the objects that
 // concern this node.
 func startWatch(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme, only map[client.Object]cache.ByObject, objects []client.Object, wake func(client.Object)) (*watch, error) {
-	c, err := cache.New(cfg, cache.Options{
+	c, err := cache.New(patiently(cfg), cache.Options{
 		Scheme:           scheme,
 		Mapper:           Mapper(),
 		ByObject:         only,
