@@ -26,7 +26,7 @@ func planLearned(s Snapshot, ours []netip.Prefix, overlaid map[netip.Prefix]stri
 			refused[r.Prefix] = why
 			continue
 		}
-		hops, why := reachable(r.NextHops, s.Local)
+		hops, why := reachable(r.NextHops, r.Prefix, s.Local)
 		if len(hops) == 0 {
 			refused[r.Prefix] = why
 			continue
@@ -69,14 +69,14 @@ func refusal(p netip.Prefix, s Snapshot, ours, ipamOnly []netip.Prefix, peers []
 // there are none, why. One that is not would make the kernel refuse the route
 // with all its other next hops. Where all of them are, which is nearly always,
 // they are not copied.
-func reachable(hops []netip.Addr, local []netip.Prefix) (_ []netip.Addr, why string) {
+func reachable(hops []netip.Addr, to netip.Prefix, local []netip.Prefix) (_ []netip.Addr, why string) {
 	for i, hop := range hops {
-		if why = unreachable(hop, local); why == "" {
+		if why = unreachable(hop, to, local); why == "" {
 			continue
 		}
 		out := slices.Clone(hops[:i])
 		for _, hop := range hops[i+1:] {
-			if unreachable(hop, local) == "" {
+			if unreachable(hop, to, local) == "" {
 				out = append(out, hop)
 			}
 		}
@@ -85,12 +85,18 @@ func reachable(hops []netip.Addr, local []netip.Prefix) (_ []netip.Addr, why str
 	return hops, ""
 }
 
-// unreachable says why a packet cannot be sent to a next hop, "" if it can.
-func unreachable(hop netip.Addr, local []netip.Prefix) string {
+// unreachable says why a packet to a prefix cannot be sent to a next hop, "" if it can.
+func unreachable(hop netip.Addr, to netip.Prefix, local []netip.Prefix) string {
+	if hop.Is4() && to.Addr().Is6() {
+		return fmt.Sprintf("its next hop %s is IPv4, which leads to no IPv6 prefix", hop)
+	}
 	near := hop.Zone() != ""
 	for _, l := range local {
-		if l.Addr() == hop {
+		switch {
+		case l.Addr() == hop:
 			return "its next hop is this node itself"
+		case isBroadcast(hop, l):
+			return fmt.Sprintf("its next hop %s is no host of %s, but all of them", hop, l.Masked())
 		}
 		near = near || l.Contains(hop)
 	}
@@ -98,4 +104,14 @@ func unreachable(hop netip.Addr, local []netip.Prefix) string {
 		return fmt.Sprintf("its next hop %s is on no subnet of this node: the peer should be its own next hop", hop)
 	}
 	return ""
+}
+
+// isBroadcast says that an address is the first or last of an IPv4 subnet, which
+// reach all hosts (RFC 1122 section 3.3.6). Links of two have none (RFC 3021).
+func isBroadcast(a netip.Addr, subnet netip.Prefix) bool {
+	const pointToPoint = 31
+	if !a.Is4() || subnet.Bits() >= pointToPoint || !subnet.Contains(a) {
+		return false
+	}
+	return a == subnet.Masked().Addr() || !subnet.Contains(a.Next())
 }
