@@ -10,16 +10,7 @@ import (
 
 	"fairlead.dev/cniplugin/rundir"
 	"fairlead.dev/cniplugin/store"
-)
-
-// DefaultRunDir is where a node's run time files are, unless runDir says otherwise.
-const DefaultRunDir = "/run/fairlead"
-
-// Limits of mtu: the least that IPv6 works with (RFC 8200 section 5), and the
-// largest packet of IPv4.
-const (
-	minMTU = 1280
-	maxMTU = 65535
+	"fairlead.dev/dataplane"
 )
 
 // place is where the store is. It is all that DEL and GC read of a configuration
@@ -61,8 +52,8 @@ func parseConf(data []byte) (conf, error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return c, fmt.Errorf("%w: %w", errDecode, err)
 	}
-	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
-		return c, fmt.Errorf("%w: mtu is %d, must be 0 (that of the uplink) or %d to %d", errConf, c.MTU, minMTU, maxMTU)
+	if c.MTU != 0 && (c.MTU < dataplane.MinMTU || c.MTU > dataplane.MaxMTU) {
+		return c, fmt.Errorf("%w: mtu is %d, must be 0 (that of the uplink) or %d to %d", errConf, c.MTU, dataplane.MinMTU, dataplane.MaxMTU)
 	}
 	if c.Pools != nil {
 		if err := checkPools("pools", c.Pools); err != nil {
@@ -116,7 +107,7 @@ func parsePlace(data []byte) (place, error) {
 
 func (c *place) check() error {
 	if c.RunDir == "" {
-		c.RunDir = DefaultRunDir
+		c.RunDir = rundir.Default
 	}
 	if !filepath.IsAbs(c.RunDir) {
 		return fmt.Errorf("%w: runDir is %q, must be an absolute path", errConf, c.RunDir)

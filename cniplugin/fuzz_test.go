@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"fairlead.dev/cniplugin/store"
+	"fairlead.dev/dataplane"
 	"fairlead.dev/dataplane/link"
 )
 
@@ -42,7 +43,7 @@ func FuzzConfiguration(f *testing.F) {
 		}
 		c, err := parseConf(data)
 		checkCoded(t, err)
-		if err == nil && (c.RunDir[0] != '/' || c.MTU > maxMTU || slices.Contains(c.Pools, "")) {
+		if err == nil && (c.RunDir[0] != '/' || c.MTU > dataplane.MaxMTU || slices.Contains(c.Pools, "")) {
 			t.Fatalf("accepted %+v", c)
 		}
 		_, err = parsePlace(data)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"fairlead.dev/cniplugin/rundir"
 )
 
 // Agent are the settings of fairlead-agent.
@@ -42,7 +44,7 @@ const (
 func DefaultAgent() Agent {
 	return Agent{
 		Namespace:       DefaultNamespace,
-		RunDir:          "/run/fairlead",
+		RunDir:          rundir.Default,
 		StateDir:        "/var/lib/fairlead",
 		SysctlDir:       "/proc/sys",
 		CNIBinDir:       "/opt/cni/bin",

@@ -26,6 +26,15 @@ const (
 // also keeps a pod's /32 (metric 0) and the blackhole of a one-address block apart.
 const Metric = 1700
 
+// Limits of an MTU.
+const (
+	// MinMTU is the least that IPv6 works with (RFC 8200 section 5): the kernel takes
+	// IPv6 off a link with less.
+	MinMTU = 1280
+	// MaxMTU is the largest packet of IPv4.
+	MaxMTU = 65535
+)
+
 // LinkPrefix starts the name of every host-side pod link.
 const LinkPrefix = "fl"
 

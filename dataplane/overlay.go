@@ -18,10 +18,6 @@ const (
 	OverlayOverhead6 = 70
 )
 
-// MinMTU is the least that IPv6 works with (RFC 8200 section 5): the kernel takes
-// IPv6 off a link with less.
-const MinMTU = 1280
-
 // VXLAN is what all nodes of an overlay have in common.
 type VXLAN struct {
 	// VNI is the network identifier, 24 bits.

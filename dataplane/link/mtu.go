@@ -13,9 +13,6 @@ import (
 // mtuDefault is Ethernet's (RFC 894): what is left when no uplink can be told.
 const mtuDefault = 1500
 
-// mtuMax is the largest packet of IPv4; lo says one more and is no uplink.
-const mtuMax = 65535
-
 // internet holds an address of each family's global unicast range that is
 // nobody's: what the node would send there takes its default route.
 var internet = []netip.Addr{
@@ -55,7 +52,7 @@ func (n *Node) UplinkMTU() (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	smallest := uint32(mtuMax + 1)
+	smallest := uint32(dataplane.MaxMTU + 1) // that of lo, which is no uplink
 	for link := range links {
 		mtu, err := n.conn.MTU(link)
 		if err != nil {
@@ -63,7 +60,7 @@ func (n *Node) UplinkMTU() (uint32, error) {
 		}
 		smallest = min(smallest, mtu)
 	}
-	if smallest > mtuMax {
+	if smallest > dataplane.MaxMTU {
 		return mtuDefault, nil
 	}
 	return smallest, nil

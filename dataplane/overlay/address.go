@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fairlead.dev/dataplane"
+	"fairlead.dev/dataplane/link"
 	"fairlead.dev/dataplane/nl"
 )
 
@@ -15,12 +16,12 @@ import (
 // not by the link that it came by only if that link has an IPv4 address, however
 // loose rp_filter is (__fib_validate_source). It is the pods' gateway, and so the
 // node's already, and as a link-local one never the source of what goes further.
-var linkLocal4 = netip.AddrFrom4([4]byte{169, 254, 1, 1})
+func linkLocal4() netip.Addr { return link.Gateway(netip.IPv4Unspecified()) }
 
 // setAddresses gives the device its addresses, linkLocal4, and the link-local one
 // that is made from its MAC. It says whether others are left.
 func (d *Device) setAddresses(index uint32, want dataplane.Overlay, prune bool) (surplus bool, err error) {
-	wanted := append(slices.Clone(want.Addresses), linkLocal4)
+	wanted := append(slices.Clone(want.Addresses), linkLocal4())
 	if d.speaksIPv6() {
 		wanted = append(wanted, want.MAC.LinkLocal())
 	}
