@@ -16,9 +16,6 @@ import (
 // are some 30 MB.
 const maxAnswer = 256 << 20
 
-// fromSnapshot is the view's Source of an agent without its API server.
-const fromSnapshot = "snapshot"
-
 // loadAgent asks the agent behind a unix socket.
 func loadAgent(ctx context.Context, socket string) (facts, error) {
 	v, err := askAgent(ctx, socket)
@@ -66,7 +63,7 @@ func fromAgent(v view.Node) facts {
 	for _, text := range v.Problems {
 		f.problems = append(f.problems, problem{Object: object, Condition: "ConfigAccepted", Reason: "Refused", Message: text})
 	}
-	if v.Source == fromSnapshot {
+	if v.Source == view.FromSnapshot {
 		f.problems = append(f.problems, problem{
 			Object: object, Condition: "Connected", Reason: "FromSnapshot",
 			Message: "the agent has not reached the API server since it started: it works from its last good snapshot",

@@ -11,6 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairlead.dev/api/v1alpha1"
 	"fairlead.dev/bgp"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/plan"
@@ -86,12 +90,7 @@ func New(opts Options, ports Ports) *Agent {
 }
 
 // Wake asks for a sync soon. It never blocks.
-func (a *Agent) Wake() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-}
+func (a *Agent) Wake() { kick(a.wake) }
 
 // Replugged asks for a sync soon that prepares the node: a link is new.
 func (a *Agent) Replugged() {
@@ -119,10 +118,8 @@ func (a *Agent) Ready() error {
 	if v == nil {
 		return errors.New("no sync has finished yet")
 	}
-	for _, c := range v.State.Conditions {
-		if c.Type == "Ready" && c.Status != "True" {
-			return fmt.Errorf("%s: %s", c.Reason, c.Message)
-		}
+	if c := meta.FindStatusCondition(v.State.Conditions, v1alpha1.ConditionReady); c != nil && c.Status != metav1.ConditionTrue {
+		return fmt.Errorf("%s: %s", c.Reason, c.Message)
 	}
 	return nil
 }
@@ -274,8 +271,13 @@ func (a *Agent) publish(v published) {
 		return &whole
 	})
 	a.view.Store(&v)
+	kick(a.changed)
+}
+
+// kick leaves a value in a channel that has room for one.
+func kick(c chan struct{}) {
 	select {
-	case a.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -94,10 +94,6 @@ func sessionsEstablished(st v1alpha1.NodeStateStatus) metav1.Condition {
 	return condition(kind, true, "AllEstablished", fmt.Sprintf("%d sessions", st.SessionsWanted))
 }
 
-// mostFree bounds what one block counts for, so that sums of IPv6 subnets do not
-// overflow.
-const mostFree = 1 << 40
-
 // addressesAvailable looks at each family by itself: a dual-stack pod needs both.
 func addressesAvailable(st v1alpha1.NodeStateStatus, p plan.Plan) metav1.Condition {
 	const kind = v1alpha1.ConditionAddressesAvailable
@@ -108,7 +104,7 @@ func addressesAvailable(st v1alpha1.NodeStateStatus, p plan.Plan) metav1.Conditi
 		}
 		free[l.CIDR.Addr().Is4()] += 0
 		if !l.Closed {
-			free[l.CIDR.Addr().Is4()] += min(st.Blocks[i].Capacity-st.Blocks[i].Used, mostFree)
+			free[l.CIDR.Addr().Is4()] += min(st.Blocks[i].Capacity-st.Blocks[i].Used, plan.MostRoom)
 		}
 	}
 	var out, low, moving []string

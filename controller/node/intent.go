@@ -163,13 +163,6 @@ func (a *API) keyPause(misses int) time.Duration {
 	return pause + rand.N(pause/4+1)
 }
 
-func kick(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // Current implements IntentSource.
 func (a *API) Current(ctx context.Context) (plan.Intent, Source, bool) {
 	a.mu.Lock()

@@ -15,6 +15,7 @@ import (
 	"fairlead.dev/cniplugin/install"
 	"fairlead.dev/cniplugin/store"
 	"fairlead.dev/controller/plan"
+	"fairlead.dev/controller/view"
 	"fairlead.dev/dataplane"
 )
 
@@ -103,7 +104,7 @@ type Source string
 
 const (
 	// FromAPI is read from synced caches of the API server.
-	FromAPI Source = "api"
+	FromAPI Source = view.FromAPI
 	// FromMemory is what the last agent on this node remembered on disk.
-	FromMemory Source = "snapshot"
+	FromMemory Source = view.FromSnapshot
 )

@@ -17,8 +17,8 @@ import (
 	"fairlead.dev/dataplane"
 )
 
-// report puts together what is known after a sync. It is the one place where
-// status is written from; conditions carry no times yet.
+// report puts together what is known after a sync; conditions carry no times yet. What
+// was found of the node's addresses (tell) and of the runtime's folder (offer) is added.
 func report(name string, source Source, s plan.Snapshot, p plan.Plan, problems []plan.Problem, done applied, sessions []bgp.Session) published {
 	if done.leases != nil {
 		s.Leases = done.leases

@@ -25,9 +25,9 @@ const reserve = 16
 // go do not take blocks with them.
 const returnFactor = 2
 
-// mostRoom bounds what one block counts for, so that sums of the largest do not
+// MostRoom bounds what one block counts for, so that sums of the largest do not
 // overflow. No node comes near to it.
-const mostRoom = 1 << 40
+const MostRoom = 1 << 40
 
 // Want is how many blocks the node needs of one pool.
 type Want struct {
@@ -147,7 +147,7 @@ func leasesHere(p v1alpha1.IPPool, node v1alpha1.BGPNode) bool {
 // weigh takes a block's room from the store. One that is not there yet counts
 // with all that it will have: it is asked for no more.
 func weigh(cidr netip.Prefix, b v1alpha1.IPBlock, held Lease, pool v1alpha1.IPPool) member {
-	m := member{cidr: cidr, capacity: min(held.Capacity, mostRoom), used: held.Used}
+	m := member{cidr: cidr, capacity: min(held.Capacity, MostRoom), used: held.Used}
 	if held.UID == string(b.UID) { // else it was another lease that was closed, or idle
 		m.closed, m.idle = held.Closed, held.Idle
 	}
@@ -163,5 +163,5 @@ func room(block netip.Prefix, reserved []netip.Prefix) int64 {
 	if err != nil {
 		return 0 // an IPv4 block written as IPv6, around the API's rules
 	}
-	return min(p.Addresses(block), mostRoom)
+	return min(p.Addresses(block), MostRoom)
 }

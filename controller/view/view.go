@@ -12,12 +12,18 @@ import (
 // StatePath answers GET with a Node as JSON.
 const StatePath = "/v1/state"
 
+// Values of Node.Source.
+const (
+	FromAPI      = "api"
+	FromSnapshot = "snapshot"
+)
+
 // Node is everything that an agent knows about its node.
 type Node struct {
 	Name string `json:"name"`
 	// At is when this was put together.
 	At time.Time `json:"at"`
-	// Source of the configuration in use: "api", or "snapshot" when the API
+	// Source of the configuration in use: FromAPI, or FromSnapshot when the API
 	// server has not been reached since the agent started.
 	Source string `json:"source"`
 	// Spec is what the controller decided for the node, as the agent knows it.
