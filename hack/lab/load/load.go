@@ -39,6 +39,9 @@ type Options struct {
 	URL string
 	// Rate of requests a second.
 	Rate int
+	// Once gives each request a connection of its own: none is kept to a server that
+	// goes away.
+	Once bool
 }
 
 // Load is a stream of requests that goes on until Stop.
@@ -113,7 +116,7 @@ func (l *Load) send() {
 				return
 			}
 			by := l.kept
-			if asked%fresh == 0 {
+			if l.opts.Once || asked%fresh == 0 {
 				by = l.once
 			}
 			l.running.Go(func() {
