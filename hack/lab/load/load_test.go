@@ -57,6 +57,15 @@ func TestAllAnswered(t *testing.T) {
 	}
 }
 
+func TestConnectionOfItsOwn(t *testing.T) {
+	var seen atomic.Int64
+	ns, url, conns := server(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen.Add(1) }))
+	got := run(t, Options{From: ns, URL: url, Rate: 1000, Once: true}, &seen, 100)
+	if n := conns.Load(); got.Failures() > 0 || n != seen.Load() {
+		t.Errorf("%v; %d connections for %d requests, want one each", got, n, seen.Load())
+	}
+}
+
 func TestFailuresAreCounted(t *testing.T) {
 	var seen atomic.Int64
 	ns, url, _ := server(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
