@@ -220,7 +220,7 @@ func TestReportToADeadAPIServer(t *testing.T) {
 			r.set(asn(int64(i)))
 			pass(time.Second)
 		}
-		if _, updates := s.counts(); updates < 100 || updates > 130 {
+		if _, updates := s.counts(); updates < 290 || updates > 360 {
 			t.Errorf("%d attempts in an hour", updates)
 		}
 		s.fail(nil)
