@@ -71,6 +71,9 @@ func refuse(p *pool, entries []v1alpha1.AddressPlanEntry, blocks []v1alpha1.IPBl
 			"spec.cidr %s overlaps %s of IPPool/%s, which was deleted and whose blocks are not all released yet: wait, or delete the pods that use it",
 			p.Spec.CIDR, e.CIDR, e.PoolName)}
 	}
+	if found := p.occupation(); found != "" {
+		return &problem{reasonOverlap, found + ": nothing is leased from it, as routes to its blocks would cut nodes off. Delete it and create one without addresses of nodes, or with their network in spec.reserved"}
+	}
 	// Blocks outside the plan are left when somebody deleted the AddressPlan.
 	for i := range blocks {
 		if b := &blocks[i]; b.Spec.PoolUID != string(p.UID) && overlaps(p.carve.CIDR(), b.Spec.CIDR) {

@@ -30,6 +30,8 @@ type pool struct {
 	refusals  []string
 	// lost are blocks of it that no IPBlock has and nodes use, by node.
 	lost map[string][]netip.Prefix
+	// occupied are addresses in its range that pods must not meet.
+	occupied []occupied
 }
 
 // waiter is a node that has fewer blocks of a pool than it should.
@@ -49,6 +51,10 @@ func readPools(s *State) []*pool {
 		}
 	}
 	findLost(s, out)
+	nodes := occupiedBy(s)
+	for _, p := range out {
+		p.findOccupied(nodes)
+	}
 	held, needed := leasedBlocks(s), needs(s)
 	for i := range s.Nodes {
 		node := &s.Nodes[i]
@@ -149,6 +155,9 @@ func (p *pool) leases() bool {
 func (p *pool) space(blocks []v1alpha1.IPBlock) *ipam.Space {
 	s := ipam.NewSpace(p.carve)
 	takeAll(s, blocks)
+	for _, o := range p.occupied {
+		s.Take(o.cidr)
+	}
 	for _, lost := range p.lost {
 		for _, cidr := range lost {
 			s.Take(cidr)

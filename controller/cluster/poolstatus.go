@@ -76,7 +76,11 @@ func poolOverlap(p *pool, refused *problem) metav1.Condition {
 	if refused != nil && refused.reason == reasonOverlap {
 		return condition(v1alpha1.ConditionOverlap, true, reasonOverlap, refused.message, p.Generation)
 	}
-	return condition(v1alpha1.ConditionOverlap, false, reasonNoOverlap, "no other pool holds a part of the range", p.Generation)
+	if found := p.occupation(); found != "" {
+		return condition(v1alpha1.ConditionOverlap, true, reasonOverlap, found+
+			": no block with one is leased any more, and a node in one that is leased already is cut off. Give the node another address, or the pods another IPPool", p.Generation)
+	}
+	return condition(v1alpha1.ConditionOverlap, false, reasonNoOverlap, "no other pool, and no node, holds a part of the range", p.Generation)
 }
 
 func poolExhausted(p *pool, holds bool, blocks []v1alpha1.IPBlock) metav1.Condition {
