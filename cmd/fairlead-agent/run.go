@@ -32,7 +32,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	cfg := config.DefaultAgent()
 	err := config.Load(name, args, os.Environ(), &cfg)
 	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprint(stdout, verbs, config.Usage(name, &cfg))
+		defaults := config.DefaultAgent() // flags before --help have changed cfg
+		fmt.Fprint(stdout, verbs, config.Usage(name, &defaults))
 		return nil
 	}
 	if err != nil {

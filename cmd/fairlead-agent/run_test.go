@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestHelp(t *testing.T) {
 	golden := filepath.Join("testdata", "help.txt")
-	for _, args := range [][]string{{"--help"}, {"-h"}, {"cleanup", "--help"}, {"install-cni", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"cleanup", "--help"}, {"install-cni", "--help"}, {"--run-dir", "/x", "--help"}} {
 		var stdout, stderr bytes.Buffer
 		if err := run(t.Context(), args, &stdout, &stderr); err != nil {
 			t.Fatalf("%v: %v", args, err)
