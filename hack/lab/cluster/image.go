@@ -105,36 +105,6 @@ func (c *Cluster) giveImages(ctx context.Context, node string) error {
 	return nil
 }
 
-// LoadImage imports an archive into all machines that run.
-func (c *Cluster) LoadImage(ctx context.Context, archive string) error {
-	for _, n := range c.Machines() {
-		if err := n.load(ctx, archive); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *Machine) load(ctx context.Context, archive string) error {
-	if !m.Running() {
-		return nil
-	}
-	// The archive is a file of the host's, which the machine may not see.
-	file, err := os.Open(archive)
-	if err != nil {
-		return fmt.Errorf("load image into %s: %w", m.Name, err)
-	}
-	defer file.Close()
-	line, err := m.Command("ctr", "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-")
-	if err != nil {
-		return err
-	}
-	if _, err := execute(ctx, file, line...); err != nil {
-		return fmt.Errorf("load image into %s: %w", m.Name, err)
-	}
-	return nil
-}
-
 // archives of the images that every cluster has.
 func archives(bin string) ([]string, error) {
 	found, err := filepath.Glob(filepath.Join(bin, "images", "*.tar"))
