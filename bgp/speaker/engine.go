@@ -24,6 +24,8 @@ type engine struct {
 	have bgp.Config
 	// view is what the Loc-RIB was last seen to hold.
 	view view
+	// opened is of each peer's session what its OPEN said, of those that were asked for.
+	opened map[netip.Addr]opened
 	// until is when peers have dropped our routes of before the restart.
 	until time.Time
 }
@@ -51,6 +53,7 @@ func (s *Speaker) start(ctx context.Context, g bgp.Global) (*engine, error) {
 		server:  server.NewBgpServer(server.LoggerOption(j), server.TimingHookOption(loopHook(s.changed))),
 		have:    bgp.Config{Global: g},
 		view:    view{table: newTable()},
+		opened:  map[netip.Addr]opened{},
 	}
 	j.deferred = func(a netip.Addr) { go e.resume(a) }
 	if g.Restarting {

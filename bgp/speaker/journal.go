@@ -37,8 +37,10 @@ type entry struct {
 	restarting bool
 	up         bool
 	endOfRIB   bool
-	// since is when the session was last established.
+	// since is when the session was last established, again says not for the first
+	// time.
 	since time.Time
+	again bool
 	// notified is the NOTIFICATION that explains the present failure, which what
 	// the engine says after it does not.
 	notified string

@@ -35,7 +35,7 @@ type view struct {
 // a second of a processor to list all, most of it to copy its table and to turn each
 // path into protobuf.
 func (e *engine) refresh(ctx context.Context) error {
-	in := e.newReader()
+	in := e.newReader(ctx)
 	back := 0
 	for _, n := range in.neighbours {
 		if n.back {

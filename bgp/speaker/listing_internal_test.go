@@ -30,7 +30,7 @@ func lister(t testing.TB, prefixes ...string) *engine {
 // learner is a reader to which what the engine originates is another's.
 func learner(e *engine) *reader {
 	const name = "<nil>"
-	in := e.newReader()
+	in := e.newReader(context.Background())
 	in.neighbours[name] = neighbour{Peer: bgp.Peer{Address: right, ASN: 65002}, alone: []netip.Addr{right}, only: []string{name}}
 	return in
 }

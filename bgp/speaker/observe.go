@@ -64,6 +64,7 @@ func (j *journal) stateChanged(a netip.Addr, from, to, reason string) {
 	switch to {
 	case packet.BGP_FSM_ESTABLISHED.String():
 		j.write(a, func(e *entry) {
+			e.again = !e.since.IsZero()
 			e.up, e.since, e.endOfRIB = true, time.Now(), false
 			e.restarting, e.notified, e.failure = false, "", ""
 		})

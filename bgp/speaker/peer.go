@@ -94,6 +94,7 @@ func (e *engine) remove(ctx context.Context, a netip.Addr) error {
 	}
 	err := e.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: a.String()})
 	e.journal.close(a)
+	delete(e.opened, a)
 	return err
 }
 

@@ -48,11 +48,11 @@ type neighbour struct {
 }
 
 // neighbours are the peers by address as a path names it: without the link.
-func (e *engine) neighbours() map[string]neighbour {
+func (e *engine) neighbours(ctx context.Context) map[string]neighbour {
 	out := make(map[string]neighbour, len(e.have.Peers))
 	for _, p := range e.have.Peers {
 		known := e.journal.entry(p.Address)
-		back := known.up && time.Since(known.since) > stalePathTime
+		back := known.up && (time.Since(known.since) > stalePathTime || e.forgot(ctx, p.Address, known))
 		name := p.Address.WithZone("").String()
 		out[name] = neighbour{p, []netip.Addr{p.Address}, []string{name}, back}
 	}
@@ -78,9 +78,9 @@ type reader struct {
 	paths []path
 }
 
-func (e *engine) newReader() *reader {
+func (e *engine) newReader(ctx context.Context) *reader {
 	return &reader{
-		neighbours: e.neighbours(), asn: e.have.Global.ASN,
+		neighbours: e.neighbours(ctx), asn: e.have.Global.ASN,
 		known: map[string]attributes{}, together: map[string][]string{},
 	}
 }

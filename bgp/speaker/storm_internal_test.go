@@ -173,7 +173,7 @@ func awaitHop(t *testing.T, s *Speaker, hop netip.Addr) {
 
 func compareToEngine(t *testing.T, e *engine) {
 	t.Helper()
-	all, err := e.read(t.Context(), e.newReader(), nil)
+	all, err := e.read(t.Context(), e.newReader(t.Context()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
