@@ -44,7 +44,10 @@ type entry struct {
 	// notified is the NOTIFICATION that explains the present failure, which what
 	// the engine says after it does not.
 	notified string
-	failure  string
+	// malformed is what is wrong with a message of the peer, which the NOTIFICATION
+	// does not say.
+	malformed string
+	failure   string
 }
 
 type warning struct{ peer, message string }

@@ -63,6 +63,15 @@ func TestFailures(t *testing.T) {
 			j.Warn(msgSent, fields(log.Fields{"Data": &packet.MessageError{TypeCode: 2, SubTypeCode: 2, Message: "expected 1, received 2"}}))
 			j.Debug(msgStateChanged, state(open, idle, "invalid-msg"))
 		}, "we sent NOTIFICATION code 2(open) subcode 2(bad peer as): expected 1, received 2"},
+		"we object to an UPDATE": {func(j *journal) {
+			j.Warn(msgBadUpdate, fields(log.Fields{"error": &packet.MessageError{Message: "Address-family rf 65537 not available for session"}}))
+			j.Warn(msgSent, fields(log.Fields{"Code": uint8(0), "Subcode": uint8(0)}))
+			j.Debug(msgStateChanged, state(up, idle, "notification-sent"))
+		}, "we sent NOTIFICATION code 0(undefined) subcode 0(undefined), as what it sent is malformed: Address-family rf 65537"},
+		"we object to a header": {func(j *journal) {
+			j.Warn(msgBadHeader, fields(log.Fields{"Error": errors.New("too short")}))
+			j.Warn(msgSent, fields(log.Fields{"Code": uint8(1), "Subcode": uint8(2)}))
+		}, "bad message length), as what it sent is malformed: too short"},
 		"the peer objects": {func(j *journal) {
 			j.Warn(msgReceived, fields(log.Fields{"Code": uint8(6), "Subcode": uint8(2), "Communicated-Reason": "back at noon"}))
 			j.Debug(msgStateChanged, state(up, idle, "notification-received"))
@@ -111,6 +120,17 @@ func TestJournalDoesNotFlood(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "\n"); n != 2 {
 		t.Errorf("%d lines, want one of each warning:\n%s", n, out)
+	}
+}
+
+func TestJournalNamesWhatTheEngineMeans(t *testing.T) {
+	j, out := newTestJournal()
+	j.Warn("No matching path for withdraw found", log.Fields{"Topic": "Table", "Key": "10.244.0.0/26"})
+	j.Warn("Closed an accepted connection", fields(nil))
+	for _, want := range []string{"prefix=10.244.0.0/26", "peer=192.0.2.1"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
 	}
 }
 

@@ -31,6 +31,10 @@ const (
 	msgDefers        = "Now syncing, suppress sending updates. start deferral timer"
 	msgMD5           = "failed to set md5"
 	msgHoldTimer     = "hold timer expired"
+	// Each has the error that the NOTIFICATION after it is about.
+	msgBadHeader  = "Session will be reset due to malformed BGP Header"
+	msgBadMessage = "Session will be reset due to malformed BGP message"
+	msgBadUpdate  = "Session will be reset due to malformed BGP update message"
 )
 
 // Level says Debug, because GoBGP tells only then why it cannot connect.
@@ -100,8 +104,11 @@ func attrs(msg string, f log.Fields) []any {
 	for _, k := range slices.Sorted(maps.Keys(f)) {
 		switch v := f[k]; k {
 		case "Topic":
-		case "Key":
-			out = append(out, slog.Any("peer", v))
+		case "Key": // sometimes a prefix
+			if k = "peer"; peerOf(f) == (netip.Addr{}) {
+				k = "prefix"
+			}
+			out = append(out, slog.Any(k, v))
 		case "Error", "Err", "error":
 			out = append(out, slog.Any("err", v))
 		default:

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -35,8 +36,15 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 	case msgConnectFailed:
 		err, _ := f["Error"].(error)
 		j.failToConnect(a, dialFailure(err, j.entry(a).password))
+	case msgBadHeader, msgBadMessage, msgBadUpdate:
+		j.write(a, func(e *entry) { e.malformed = fmt.Sprint(cmp.Or(f["Error"], f["error"])) })
+		return false
 	case msgSent:
-		j.tell(a, "we sent "+notification(f))
+		text := "we sent " + notification(f)
+		if bad := j.entry(a).malformed; bad != "" {
+			text += ", as what it sent is malformed: " + bad
+		}
+		j.tell(a, text)
 	case msgReceived:
 		j.tell(a, "peer sent "+notification(f))
 	case msgMD5:
@@ -53,7 +61,8 @@ func (j *journal) observe(msg string, f log.Fields) bool {
 // path, too, of which the rest is not looked at.
 func tells(msg string) bool {
 	switch msg {
-	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB, msgUpdate, msgDropsStale, msgDefers:
+	case msgStateChanged, msgConnectFailed, msgSent, msgReceived, msgMD5, msgHoldTimer, msgEndOfRIB, msgUpdate, msgDropsStale, msgDefers,
+		msgBadHeader, msgBadMessage, msgBadUpdate:
 		return true
 	}
 	return false
@@ -72,7 +81,7 @@ func (j *journal) stateChanged(a netip.Addr, from, to, reason string) {
 		return
 	case packet.BGP_FSM_OPENSENT.String():
 		// A connection: what failed before is over.
-		j.write(a, func(e *entry) { e.notified = "" })
+		j.write(a, func(e *entry) { e.notified, e.malformed = "", "" })
 		return
 	case packet.BGP_FSM_IDLE.String():
 	default:
