@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"fmt"
 	"math/big"
 	"net/netip"
 )
@@ -162,16 +161,4 @@ func (t Topology) Owners() map[netip.Addr]string {
 		}
 	}
 	return owners
-}
-
-// PeerAddress is the address under which the nodes of its rack reach a ToR.
-func (t Topology) PeerAddress(tor string, f Family) (netip.Addr, error) {
-	for _, r := range t.Racks {
-		for i, c := range r.ToRs {
-			if c.Name == tor {
-				return r.ToRAddress(f, i), nil
-			}
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("ToR %q: not in the topology", tor)
 }
