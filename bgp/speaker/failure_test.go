@@ -62,7 +62,10 @@ func TestPeerUnreachable(t *testing.T) {
 	p = peer(w.peer4)
 	s.apply(config(p))
 	s.fails("10.1.0.2:179", "refused")
-	p.Port = 1179
+	p.Passive = true
+	s.apply(config(p))
+	s.fails("the peer has not connected")
+	p.Passive, p.Port = false, 1179
 	s.apply(config(p))
 	s.fails("10.1.0.2:1179", "refused")
 	startBIRD(t, w.peer, strings.ReplaceAll(birdConfig(w, peerASN), "local as", "local port 1179 as"))

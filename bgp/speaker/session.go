@@ -42,6 +42,9 @@ func (e *engine) sessions(ctx context.Context) []bgp.Session {
 		if in, ok := there[p.Address.String()]; ok {
 			e.fill(&session, in)
 		}
+		if p.Passive && session.State != bgp.Established && session.LastError == "" {
+			session.LastError = "the peer has not connected to us, and this side is passive"
+		}
 		out = append(out, session)
 	}
 	return out
