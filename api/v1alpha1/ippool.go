@@ -40,9 +40,10 @@ const (
 	SourceNodeSpec PoolSource = "NodeSpec"
 )
 
-// Condition types and reasons of an IPPool.
+// Condition types of an IPPool.
 const (
-	// ConditionReady is True when the pool holds its range in the AddressPlan.
+	// ConditionReady is True when the pool holds its range in the AddressPlan; other
+	// kinds have it too: when the object can be used, when the node serves pods.
 	ConditionReady = "Ready"
 	// ConditionOverlap is True when another pool or the plan holds part of the range.
 	ConditionOverlap = "Overlap"
