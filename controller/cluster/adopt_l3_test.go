@@ -72,10 +72,13 @@ func TestNodeWithAnotherPodCIDR(t *testing.T) {
 		}
 		return ""
 	})
-	message := has(e, p, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionFalse, reasonPodCIDRRefused)
-	if !strings.Contains(message, "Node/m spec.podCIDRs[0] 10.7.1.0/24 overlaps IPBlock/10.7.1.0-24, Draining on node n") {
-		t.Errorf("message %q", message)
-	}
+	e.eventually("the refusal has the block's state of now", func() string {
+		message := has(e, p, ofPool, v1alpha1.ConditionAdopted, metav1.ConditionFalse, reasonPodCIDRRefused)
+		if !strings.Contains(message, "Node/m spec.podCIDRs[0] 10.7.1.0/24 overlaps IPBlock/10.7.1.0-24, Draining on node n") {
+			return message
+		}
+		return ""
+	})
 	e.reports("n", v1alpha1.NodeStateStatus{NodeUID: string(again.UID), ReleasedBlocks: []string{string(old.UID)}})
 	if b := e.leased("m", "p"); b.Spec.CIDR != "10.7.1.0/24" || b.UID == old.UID {
 		t.Errorf("block %+v", b)

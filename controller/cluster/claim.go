@@ -72,7 +72,7 @@ func refuse(p *pool, entries []v1alpha1.AddressPlanEntry, blocks []v1alpha1.IPBl
 			p.Spec.CIDR, e.CIDR, e.PoolName)}
 	}
 	if found := p.occupation(); found != "" {
-		return &problem{reasonOverlap, found + ": nothing is leased from it, as routes to its blocks would cut nodes off. Delete it and create one without addresses of nodes, or with their network in spec.reserved"}
+		return &problem{reasonOverlap, found + ": nothing is leased from it, as addresses of nodes and Services cannot be pods'. Delete it, and create one beside their networks or with these in spec.reserved"}
 	}
 	// Blocks outside the plan are left when somebody deleted the AddressPlan.
 	for i := range blocks {

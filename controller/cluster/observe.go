@@ -18,6 +18,9 @@ import (
 // livePage bounds one answer of a live list.
 const livePage = 1000
 
+// The one Service that the API server itself makes.
+const apiService, apiServiceNamespace = "kubernetes", "default"
+
 // observe lists what the caches hold. Nothing is copied: a State is read only.
 func observe(ctx context.Context, cached client.Reader) (*State, error) {
 	var (
@@ -44,6 +47,13 @@ func observe(ctx context.Context, cached client.Reader) (*State, error) {
 		s.Plan = &plan
 	case !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("get AddressPlan: %w", err)
+	}
+	var service corev1.Service
+	switch err := cached.Get(ctx, client.ObjectKey{Namespace: apiServiceNamespace, Name: apiService}, &service); {
+	case err == nil:
+		s.Services = service.Spec.ClusterIPs
+	case !apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("get Service %s: %w", apiService, err)
 	}
 	s.sort()
 	return s, nil

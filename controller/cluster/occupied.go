@@ -11,15 +11,22 @@ type occupied struct {
 	by   string
 }
 
-// occupiedBy lists what must be no pod's: the addresses of Nodes. A block around one
-// would be a blackhole on one node, and on the others lead away from it.
+// occupiedBy lists what must be no pod's: the addresses of Nodes, as a block around one
+// would be a blackhole on one node, and on the others lead away from it; and of the API
+// server's Service, whose range kube-proxy takes the packets of.
 func occupiedBy(s *State) []occupied {
 	var out []occupied
+	add := func(address, by string) {
+		if addr, ok := parseAddress(address); ok {
+			out = append(out, occupied{netip.PrefixFrom(addr, addr.BitLen()), by})
+		}
+	}
+	for _, a := range s.Services {
+		add(a, "Service/"+apiService)
+	}
 	for i := range s.Nodes {
 		for _, a := range s.Nodes[i].Status.Addresses {
-			if addr, ok := parseAddress(a.Address); ok {
-				out = append(out, occupied{netip.PrefixFrom(addr, addr.BitLen()), "Node/" + s.Nodes[i].Name})
-			}
+			add(a.Address, "Node/"+s.Nodes[i].Name)
 		}
 	}
 	return out

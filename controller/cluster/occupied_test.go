@@ -32,6 +32,7 @@ func TestPoolsBesideNodes(t *testing.T) {
 	}{
 		{name: "elsewhere", pool: newPool("p", "10.1.0.0/16", 26)},
 		{name: "around a node", pool: newPool("p", "10.0.0.0/16", 26), refused: "spec.cidr 10.0.0.0/16 holds 10.0.0.70, an address of Node/n"},
+		{name: "around Services", pool: newPool("p", "10.96.0.0/16", 26), refused: "spec.cidr 10.96.0.0/16 holds 10.96.0.1, an address of Service/kubernetes"},
 		{name: "of IPv6", pool: newPool("p", "fd00::/64", 122), refused: "holds fd00::1, an address of Node/n"},
 		{name: "with the nodes' network reserved", pool: reserving("10.0.0.0/16", "10.0.0.0/24")},
 		{name: "with the node's block reserved", pool: reserving("10.0.0.0/16", "10.0.0.64/26")},
@@ -41,7 +42,7 @@ func TestPoolsBesideNodes(t *testing.T) {
 		{name: "of podCIDRs", pool: adopting},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			s := &State{Pools: []v1alpha1.IPPool{*x.pool}, Nodes: nodes}
+			s := &State{Pools: []v1alpha1.IPPool{*x.pool}, Nodes: nodes, Services: []string{"10.96.0.1"}}
 			got := decideClaims(readPools(s), nil, nil).refused["uid-p"]
 			if (got != nil) != (x.refused != "") || got != nil && (got.reason != reasonOverlap || !strings.Contains(got.message, x.refused)) {
 				t.Errorf("refused %+v, want %q", got, x.refused)

@@ -78,9 +78,9 @@ func poolOverlap(p *pool, refused *problem) metav1.Condition {
 	}
 	if found := p.occupation(); found != "" {
 		return condition(v1alpha1.ConditionOverlap, true, reasonOverlap, found+
-			": no block with one is leased any more, and a node in one that is leased already is cut off. Give the node another address, or the pods another IPPool", p.Generation)
+			": no block with one is leased any more; in one that is leased already it cannot be reached. Give the node another address, or the pods another IPPool", p.Generation)
 	}
-	return condition(v1alpha1.ConditionOverlap, false, reasonNoOverlap, "no other pool, and no node, holds a part of the range", p.Generation)
+	return condition(v1alpha1.ConditionOverlap, false, reasonNoOverlap, "no other pool, no node and no Service holds a part of the range", p.Generation)
 }
 
 func poolExhausted(p *pool, holds bool, blocks []v1alpha1.IPBlock) metav1.Condition {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -94,6 +95,7 @@ func newManager(cfg *rest.Config, opts Options, log *slog.Logger) (ctrl.Manager,
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Node{}:          {Transform: slim},
+				&corev1.Service{}:       {Namespaces: map[string]cache.Config{apiServiceNamespace: {FieldSelector: fields.OneTermEqualSelector("metadata.name", apiService)}}},
 				&coordinationv1.Lease{}: {Namespaces: map[string]cache.Config{opts.Namespace: {}}},
 			},
 		},

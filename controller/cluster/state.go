@@ -13,8 +13,11 @@ import (
 // State is everything that a pass decides on. Its objects are shared with the
 // caches: they are read only.
 type State struct {
-	Now        time.Time
-	Nodes      []corev1.Node
+	Now   time.Time
+	Nodes []corev1.Node
+	// Services are the addresses of the Service of the API server, which each cluster
+	// has: the first of those that Services have.
+	Services   []string
 	Pools      []v1alpha1.IPPool
 	Blocks     []v1alpha1.IPBlock
 	Plan       *v1alpha1.AddressPlan // nil when there is none
