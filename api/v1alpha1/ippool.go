@@ -45,7 +45,8 @@ const (
 	// ConditionReady is True when the pool holds its range in the AddressPlan; other
 	// kinds have it too: when the object can be used, when the node serves pods.
 	ConditionReady = "Ready"
-	// ConditionOverlap is True when another pool or the plan holds part of the range.
+	// ConditionOverlap is True when another pool, the plan, a Node or the API server's
+	// Service holds part of the range.
 	ConditionOverlap = "Overlap"
 	// ConditionExhausted is True when a node waits for a block that the pool no longer has.
 	ConditionExhausted = "Exhausted"

@@ -32,11 +32,23 @@ const gone4, gone6 = "10.65.9.0/26", "fd65::900/122"
 // a route when the speaker is killed and another takes over. All peers at once,
 // since what one says must not spoil the restart for the next.
 func TestKillAndRestart(t *testing.T) {
-	node := nodeNS(t)
+	node, after, routes := killed(t)
+	second := startSpeaker(t, node)
+	second.apply(after)
+	second.established(soon)
+	drop(t, routes, gone4, gone6)
+	keeps(t, routes, ours4, ours6)
+}
+
+// killed is a node whose speaker was killed with sessions to an FRR and a BIRD, whose
+// kernels had its routes; what the next one is told, which announces ours4 and ours6
+// alone; and what is heard of each peer's kernel since before the kill.
+func killed(t *testing.T) (node nstest.NS, next bgp.Config, routes map[string]*buffer) {
+	t.Helper()
+	node = nodeNS(t)
 	f, b := newWire(t, node, 1), newWire(t, node, 2)
 	startFRR(t, f.peer, frrConfig(f, peerASN))
 	startBIRD(t, b.peer, birdConfig(b, peerASN))
-
 	before := config(peer(f.peer4), peer(f.peer6), peer(b.peer4), peer(b.peer6))
 	before.Announce = prefixes(ours4, ours6, gone4, gone6)
 	first := startSpeaker(t, node)
@@ -47,16 +59,11 @@ func TestKillAndRestart(t *testing.T) {
 			kernelHas(t, w.peer, p.String())
 		}
 	}
-	routes := map[string]*buffer{"FRR": monitor(t, f.peer), "BIRD": monitor(t, b.peer)}
+	routes = map[string]*buffer{"FRR": monitor(t, f.peer), "BIRD": monitor(t, b.peer)}
 	first.kill()
-
-	after := config(before.Peers...)
-	after.Global.Restarting = true
-	second := startSpeaker(t, node)
-	second.apply(after)
-	second.established(soon)
-	drop(t, routes, gone4, gone6)
-	keeps(t, routes, ours4, ours6)
+	next = config(before.Peers...)
+	next.Global.Restarting = true
+	return node, next, routes
 }
 
 // drop waits until each peer's kernel has lost what was not announced again. That goes

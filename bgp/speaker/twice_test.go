@@ -9,24 +9,7 @@ const between4, between6 = "10.65.8.0/26", "fd65::800/122"
 // it. What is stale before that is deleted if it becomes stale once more (RFC 4724
 // section 4.2). The engine by itself would send nothing for an hour here.
 func TestKillTwice(t *testing.T) {
-	node := nodeNS(t)
-	f, b := newWire(t, node, 1), newWire(t, node, 2)
-	startFRR(t, f.peer, frrConfig(f, peerASN))
-	startBIRD(t, b.peer, birdConfig(b, peerASN))
-	c := config(peer(f.peer4), peer(f.peer6), peer(b.peer4), peer(b.peer6))
-	c.Announce = prefixes(ours4, ours6, gone4, gone6)
-	first := startSpeaker(t, node)
-	first.apply(c)
-	first.established(soon)
-	for _, w := range []wire{f, b} {
-		for _, p := range c.Announce {
-			kernelHas(t, w.peer, p.String())
-		}
-	}
-	routes := map[string]*buffer{"FRR": monitor(t, f.peer), "BIRD": monitor(t, b.peer)}
-	first.kill()
-
-	c.Global.Restarting = true
+	node, c, routes := killed(t)
 	c.Announce = prefixes(ours4, ours6, between4, between6)
 	second := startSpeaker(t, node)
 	if a := second.tell(order{Apply: &c, Deferring: true}); a.Err != "" {

@@ -44,13 +44,9 @@ func quiet(t *testing.T, woken <-chan struct{}) {
 	}
 }
 
-func TestStoreWatch(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "store")
-	s := makeStore(t, dir)
-	w, err := watchFolders(dir, t.TempDir(), discard())
-	if err != nil {
-		t.Fatal(err)
-	}
+// watching runs a watch until the end of the test and returns its wakes.
+func watching(t *testing.T, w *folders) <-chan struct{} {
+	t.Helper()
 	woken := make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -62,12 +58,23 @@ func TestStoreWatch(t *testing.T) {
 			}
 		})
 	}()
-	defer func() {
+	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	return woken
+}
+
+func TestStoreWatch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s := makeStore(t, dir)
+	w, err := watchFolders(dir, t.TempDir(), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	woken := watching(t, w)
 
 	if err := s.Update(change); err != nil {
 		t.Fatal(err)
@@ -130,23 +137,7 @@ func TestConfWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	woken := make(chan struct{}, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- w.run(ctx, func() {
-			select {
-			case woken <- struct{}{}:
-			default:
-			}
-		})
-	}()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	woken := watching(t, w)
 	ours, theirs := filepath.Join(dir, install.ConfName), filepath.Join(dir, "05-other.conflist")
 	for _, step := range []struct {
 		what string

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -76,7 +75,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	health, metrics := freeAddress(t), freeAddress(t)
+	health, metrics := kubetest.FreeAddress(t), kubetest.FreeAddress(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
@@ -100,17 +99,6 @@ func TestRun(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("a cancelled run does not end")
 	}
-}
-
-// freeAddress is one of loopback that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // answers polls until the answer holds want.

@@ -18,12 +18,7 @@ func findLost(s *State, pools []*pool) {
 			leased[cidr] = true
 		}
 	}
-	nodes := s.nodesByName()
-	for i := range s.NodeStates {
-		n := &s.NodeStates[i]
-		if !speaksFor(n, nodes[n.Name]) {
-			continue
-		}
+	for n := range s.reports() {
 		for _, b := range n.Status.Blocks {
 			cidr, err := netip.ParsePrefix(b.CIDR)
 			if err != nil || b.Used == 0 || leased[cidr] {

@@ -107,12 +107,7 @@ func leasedBlocks(s *State) map[holder]int {
 // that there is now.
 func needs(s *State) map[holder]int {
 	out := map[holder]int{}
-	nodes := s.nodesByName()
-	for i := range s.NodeStates {
-		n := &s.NodeStates[i]
-		if !speaksFor(n, nodes[n.Name]) {
-			continue
-		}
+	for n := range s.reports() {
 		for _, w := range n.Status.WantedBlocks {
 			out[holder{w.PoolUID, n.Name}] = int(w.Count)
 		}

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"net"
 	"net/http"
 	"testing"
 
@@ -15,7 +14,7 @@ func TestStartDuringOutage(t *testing.T) {
 	e.ok(plane.StopAPIServer())
 	opts := quick()
 	opts.LeaderElection = true
-	opts.HealthAddress = freeAddress(t)
+	opts.HealthAddress = kubetest.FreeAddress(t)
 	e.start(opts)
 	e.eventually("the controller runs", func() string {
 		resp, err := http.Get("http://" + opts.HealthAddress + "/healthz")
@@ -28,14 +27,4 @@ func TestStartDuringOutage(t *testing.T) {
 	e.ok(plane.StartAPIServer(t.Context()))
 	e.create(newPool("p", "10.14.0.0/24", 26), newNode("n", 0, nil))
 	e.leased("n", "p")
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -45,6 +46,18 @@ func (s *State) nodesByName() map[string]*corev1.Node {
 		out[s.Nodes[i].Name] = &s.Nodes[i]
 	}
 	return out
+}
+
+// reports are the NodeStates about the Nodes that there are now.
+func (s *State) reports() iter.Seq[*v1alpha1.NodeState] {
+	return func(yield func(*v1alpha1.NodeState) bool) {
+		nodes := s.nodesByName()
+		for i := range s.NodeStates {
+			if n := &s.NodeStates[i]; speaksFor(n, nodes[n.Name]) && !yield(n) {
+				return
+			}
+		}
+	}
 }
 
 func (s *State) nodeStatesByName() map[string]*v1alpha1.NodeState {

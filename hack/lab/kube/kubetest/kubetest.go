@@ -13,6 +13,7 @@ package kubetest
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"testing"
@@ -100,4 +101,15 @@ func Bare(t testing.TB) *kube.ControlPlane {
 		}
 	})
 	return plane
+}
+
+// FreeAddress is one of loopback that nobody listens on.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
